@@ -1,0 +1,1 @@
+"""Simulation-based calibration, coverage, classifier tests and problems with known answers."""

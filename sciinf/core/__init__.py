@@ -1,0 +1,1 @@
+"""Parameters, priors, the Engine protocol, the guarded Problem: what every other room stands on."""

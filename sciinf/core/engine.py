@@ -1,0 +1,174 @@
+"""What a likelihood engine is, and how its optional capabilities are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sciinf.core.prior_set import PriorSet
+
+__all__ = [
+    "CompiledLikelihood",
+    "Derived",
+    "Engine",
+    "Simulator",
+    "breakdown_of",
+    "comparison_key_of",
+    "compiled_of",
+    "derived_of",
+    "domain_of",
+    "figures_of",
+    "predict_of",
+    "provenance_of",
+    "simulator_of",
+    "smooth_of",
+]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A likelihood with its data inside: frozen, picklable, pure.
+
+    ``theta`` is a float64 vector in the order of ``parameters``. ``log_likelihood_many`` takes (n, n_parameters) and returns (n,); a
+    row's bytes never depend on its neighbours, its position or the thread count. ``fingerprint`` is a sha256 over data, constants
+    and kernel version.
+    """
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of ``theta``."""
+        ...
+
+    def log_likelihood(self, theta: NDArray[np.float64]) -> float:
+        """ln L at ``theta`` (n_parameters,)."""
+        ...
+
+    def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """ln L of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
+        ...
+
+    def default_priors(self) -> PriorSet:
+        """Priors for every parameter that has a sensible one."""
+        ...
+
+    def fingerprint(self) -> str:
+        """sha256 over data, constants and kernel version."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledLikelihood:
+    """A kernel of the one fixed signature ``f(theta, floats, ints, work) -> float64`` and its packed data.
+
+    Parameters
+    ----------
+    function : numba dispatcher
+        Compiled with `sciinf.numerics.jit.LIKELIHOOD`; pure.
+    floats : (n_floats,) float64 array
+        All numbers the kernel needs, C-contiguous.
+    ints : (n_ints,) int64 array
+        Offsets into ``floats`` and options.
+    workspace_size : int
+        Length of the float64 ``work`` array that the caller owns, one per thread.
+    """
+
+    function: Callable[..., float]
+    floats: NDArray[np.float64]
+    ints: NDArray[np.int64]
+    workspace_size: int
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # numpy hands read-only arrays back writable after unpickling: a second numba type. Keep one: writable.
+        self.__dict__.update(state)
+
+    def __call__(self, theta: NDArray[np.float64]) -> float:
+        """ln L at ``theta`` with a fresh workspace."""
+        return float(self.function(np.ascontiguousarray(theta, dtype=np.float64), self.floats, self.ints, np.empty(self.workspace_size)))
+
+
+class Simulator(NamedTuple):
+    """The pair that lets an engine be calibrated: draw data at theta, and the same experiment with those data."""
+
+    simulate: Callable[[NDArray[np.float64], np.random.Generator], Any]
+    with_data: Callable[[Any], Engine]
+
+
+class Derived(NamedTuple):
+    """Names of derived quantities and the function that gives them, (n, n_parameters) -> (n, n_derived)."""
+
+    names: tuple[str, ...]
+    many: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _capability(engine: Any, name: str) -> Any:
+    """The bound method ``name`` of the engine, or None."""
+    method = getattr(engine, name, None)
+    return method if callable(method) else None
+
+
+def compiled_of(engine: Engine) -> CompiledLikelihood | None:
+    """The engine's compiled form, or None."""
+    method = _capability(engine, "compiled")
+    return None if method is None else method()
+
+
+def simulator_of(engine: Engine) -> Simulator | None:
+    """The engine's simulator, or None. An engine whose ``can_simulate`` attribute is False has the methods but cannot use them."""
+    simulate, with_data = _capability(engine, "simulate"), _capability(engine, "with_data")
+    if simulate is None or with_data is None or not getattr(engine, "can_simulate", True):
+        return None
+    return Simulator(simulate, with_data)
+
+
+def derived_of(engine: Engine) -> Derived | None:
+    """Derived quantities, evaluated once after sampling on the kept samples, or None."""
+    names, many = getattr(engine, "derived_names", ()), _capability(engine, "derived_many")
+    return Derived(tuple(names), many) if many is not None and names else None
+
+
+def domain_of(engine: Engine) -> dict[str, tuple[float, float]] | None:
+    """The box, by sampled name, in which the engine is valid, or None where it is valid everywhere."""
+    method = _capability(engine, "domain")
+    return None if method is None else method()
+
+
+def comparison_key_of(engine: Engine) -> str:
+    """Evidences may be compared only where this is equal (same data, noise, grid, compression); the fingerprint by default."""
+    method = _capability(engine, "comparison_key")
+    return engine.fingerprint() if method is None else str(method())
+
+
+def predict_of(engine: Engine) -> Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]] | None:
+    """Model prediction at theta, arrays by name, or None."""
+    return _capability(engine, "predict")
+
+
+def breakdown_of(engine: Engine) -> Callable[[NDArray[np.float64]], dict[str, float]] | None:
+    """Parts of the likelihood at theta (chi2 per component, say), or None."""
+    return _capability(engine, "breakdown")
+
+
+def figures_of(engine: Engine) -> Callable[[Any], dict[str, Any]] | None:
+    """The engine's own matplotlib figures of a Posterior, by name, or None."""
+    return _capability(engine, "figures")
+
+
+def provenance_of(engine: Engine) -> Mapping[str, Any]:
+    """JSON-able origin of the engine's data for the manifest.
+
+    Keys: ``files`` ({relative name: sha256}), ``source`` (package and version, say), ``notes`` (list of strings such as
+    "unverified data"); empty where the engine says nothing.
+    """
+    method = _capability(engine, "provenance")
+    return {} if method is None else method()
+
+
+def smooth_of(engine: Engine) -> Engine:
+    """A differentiable stand-in for searches, where the engine has a staircase; else the engine itself."""
+    method = _capability(engine, "smooth")
+    return engine if method is None else method()

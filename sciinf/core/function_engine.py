@@ -1,0 +1,201 @@
+"""A ready engine for a user's own likelihood function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciinf.core.engine import CompiledLikelihood
+from sciinf.core.errors import ConfigError, DataError, LikelihoodError
+from sciinf.core.fingerprint import sha256_of
+from sciinf.core.parameter import check_name
+from sciinf.core.prior_set import PriorSet
+
+__all__ = ["FunctionEngine"]
+
+
+def _source_of(function: Callable[..., Any] | None) -> str:
+    """Source text of a function where it can be had, else its qualified name."""
+    if function is None:
+        return ""
+    target = getattr(function, "py_func", function)
+    try:
+        return inspect.getsource(target)
+    except (OSError, TypeError):
+        return f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', repr(type(target)))}"
+
+
+def _refuse_closures(name: str, function: Callable[..., Any] | None) -> None:
+    """A closure over arrays would hide data from the fingerprint."""
+    target = getattr(function, "py_func", function)
+    for variable, cell in zip(
+        getattr(getattr(target, "__code__", None), "co_freevars", ()), getattr(target, "__closure__", None) or (), strict=False
+    ):
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            continue
+        if isinstance(content, (np.ndarray, list, tuple, dict)) or hasattr(content, "__array__"):
+            raise DataError(
+                f"{name} closes over '{variable}' ({type(content).__name__}), which the fingerprint cannot see. "
+                f"Pass it as data: FunctionEngine({name}, parameters, data={variable}, ...) calls f(theta, data)"
+            )
+
+
+def _frozen_copy(data: Any) -> Any:
+    """The user's data with every array copied, so that a later change outside is not seen here."""
+    if isinstance(data, np.ndarray):
+        return data.copy()
+    if isinstance(data, Mapping):
+        return {key: _frozen_copy(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return type(data)(_frozen_copy(item) for item in data)
+    return data
+
+
+class FunctionEngine:
+    """Engine around a user's log-likelihood.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+        ``f(theta)`` when ``data`` is None, else ``f(theta, data)``; ``theta`` is (n_parameters,) float64, or (n, n_parameters) with
+        ``vectorized=True`` (then it returns (n,)).
+    parameters : sequence of str
+        Names, in the order of ``theta``.
+    data : arrays, numbers, strings, None, and lists or dictionaries of these; optional
+        Handed to the function and part of the fingerprint.
+    simulate : callable, optional
+        ``simulate(theta, rng) -> data`` in the form of ``data``; with it the engine can be calibrated.
+    derived : dict of str to callable, optional
+        Derived quantities, ``g(theta) -> float``, evaluated on the kept samples.
+    default_priors : PriorSet, optional
+        What the method of that name returns.
+    compiled : CompiledLikelihood, optional
+        The same likelihood as a kernel of the fixed signature.
+    vectorized : bool
+        Whether ``log_likelihood`` takes all rows at once. A row's value must not depend on its neighbours.
+    version : str
+        Part of the fingerprint: raise it when something changes that the source text does not show.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not allowed or stands twice, no parameter is given, or ``version`` is empty.
+    DataError
+        If the data cannot be fingerprinted, or a function closes over arrays (pass them as ``data``).
+
+    Notes
+    -----
+    The fingerprint covers parameters, version, data and the source text of the functions where it can be had. To use several
+    processes, define the functions in a module: a lambda or a function of ``__main__`` cannot be sent to a worker.
+
+    Examples
+    --------
+    >>> def log_likelihood(theta, data):
+    ...     return -0.5 * float(np.sum((data - theta[0]) ** 2))
+    >>> engine = FunctionEngine(log_likelihood, ["mu"], data=np.array([0.0, 1.0]), version="1")
+    >>> engine.log_likelihood(np.array([0.5]))
+    -0.25
+    """
+
+    def __init__(
+        self,
+        log_likelihood: Callable[..., Any],
+        parameters: Sequence[str],
+        *,
+        data: Any = None,
+        simulate: Callable[..., Any] | None = None,
+        derived: Mapping[str, Callable[..., float]] | None = None,
+        default_priors: PriorSet | None = None,
+        compiled: CompiledLikelihood | None = None,
+        vectorized: bool = False,
+        version: str,
+    ) -> None:
+        if isinstance(parameters, str) or not len(parameters):
+            raise ConfigError(f"parameters must be a sequence of at least one name, got {parameters!r}")
+        self.parameters = tuple(check_name(name) for name in parameters)
+        if len(set(self.parameters)) != len(self.parameters):
+            raise ConfigError(f"parameter names must differ, got {list(self.parameters)}")
+        if not isinstance(version, str) or not version:
+            raise ConfigError(f"version must be a non-empty string such as '1', got {version!r}")
+        self._function, self._simulate = log_likelihood, simulate
+        self._derived = dict(derived or {})
+        for name, function in {"log_likelihood": log_likelihood, "simulate": simulate, **self._derived}.items():
+            _refuse_closures(name, function)
+        self._priors, self._compiled, self._vectorized, self._version = default_priors, compiled, bool(vectorized), version
+        self.data = _frozen_copy(data)
+        sha256_of(self.data)  # refuses what cannot be fingerprinted
+        self.derived_names = tuple(self._derived)
+        self.can_simulate = simulate is not None
+
+    def log_likelihood(self, theta: NDArray[np.float64]) -> Any:
+        """What the user's function gives at ``theta`` (n_parameters,); `Problem` checks it."""
+        theta = np.asarray(theta, dtype=np.float64)
+        if self._vectorized:
+            return self.log_likelihood_many(theta[None, :])[0].item()
+        return self._call(theta)
+
+    def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """ln L of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
+        thetas = np.asarray(thetas, dtype=np.float64)
+        if self._vectorized:
+            return np.asarray(self._call(thetas))
+        values = [self._call(theta) for theta in thetas]
+        for theta, value in zip(thetas, values, strict=True):
+            if np.iscomplexobj(value) or np.ndim(value) > 0:
+                raise LikelihoodError(f"the likelihood gave {value!r} instead of one real number at theta = {theta.tolist()}")
+        return np.array(values, dtype=np.float64)
+
+    def _call(self, theta: NDArray[np.float64]) -> Any:
+        return self._function(theta) if self.data is None else self._function(theta, self.data)
+
+    def default_priors(self) -> PriorSet:
+        """The priors given when made.
+
+        Raises
+        ------
+        ConfigError
+            If none were given.
+        """
+        if self._priors is None:
+            raise ConfigError("this FunctionEngine was made without default_priors: pass a PriorSet to Problem")
+        return self._priors
+
+    def compiled(self) -> CompiledLikelihood | None:
+        """The compiled form given when made, or None."""
+        return self._compiled
+
+    def derived_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derived quantities (n, n_derived) of each row of ``thetas`` (n, n_parameters)."""
+        rows = [[float(function(theta)) for function in self._derived.values()] for theta in np.asarray(thetas, dtype=np.float64)]
+        return np.array(rows, dtype=np.float64).reshape(len(thetas), len(self._derived))
+
+    def simulate(self, theta: NDArray[np.float64], rng: np.random.Generator) -> Any:
+        """Data drawn at ``theta``.
+
+        Raises
+        ------
+        ConfigError
+            If no simulator was given.
+        """
+        if self._simulate is None:
+            raise ConfigError("this FunctionEngine was made without `simulate`, so it cannot draw data")
+        return self._simulate(np.asarray(theta, dtype=np.float64), rng)
+
+    def with_data(self, data: Any) -> FunctionEngine:
+        """The same engine with other data."""
+        other: FunctionEngine = object.__new__(FunctionEngine)
+        other.__dict__.update(self.__dict__)
+        other.data = _frozen_copy(data)
+        sha256_of(other.data)
+        return other
+
+    def fingerprint(self) -> str:
+        """sha256 over parameters, version, data and source text."""
+        sources = [_source_of(self._function), _source_of(self._simulate), {name: _source_of(f) for name, f in self._derived.items()}]
+        return sha256_of("function", list(self.parameters), self._version, self.data, sources, self._vectorized)

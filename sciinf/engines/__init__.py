@@ -1,0 +1,1 @@
+"""Likelihood engines, one folder each; none imports another."""

@@ -1,0 +1,1 @@
+"""Planck-style hybrid CMB likelihoods."""

@@ -1,0 +1,1 @@
+"""Compiled building blocks: jit options in one place, special functions, linear algebra."""

@@ -1,0 +1,49 @@
+"""All numba options in one place.
+
+Kernels are pure functions on float64 and int64 arrays with explicit signatures: compiled once, cached on disk, never specialised
+again. ``LIKELIHOOD`` is the one fixed signature of every engine's scalar kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+__all__ = ["LIKELIHOOD", "LIKELIHOOD_MANY", "SUM_FLAGS", "kernel", "inline_kernel"]
+
+_VECTOR = numba.types.Array(numba.float64, 1, "C")
+_MATRIX = numba.types.Array(numba.float64, 2, "C")
+_INTS = numba.types.Array(numba.int64, 1, "C")
+
+LIKELIHOOD = numba.float64(_VECTOR, _VECTOR, _INTS, _VECTOR)
+"""``f(theta, floats, ints, work) -> float64``: the scalar kernel of every engine."""
+
+LIKELIHOOD_MANY = _VECTOR(_MATRIX, _VECTOR, _INTS, _VECTOR)
+"""``f(thetas, floats, ints, work) -> (n,)``: the batched kernel."""
+
+SUM_FLAGS = frozenset({"contract", "reassoc", "arcp", "nsz", "afn"})
+"""Floating-point freedoms that let sums use SIMD and still keep NaN and inf: everything of fastmath except ``nnan`` and ``ninf``."""
+
+
+def kernel(signature: Any = None, *, reassociate: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: compile a pure kernel without Python objects, cached on disk.
+
+    Parameters
+    ----------
+    signature : numba signature or list of them, optional
+        Compiled at import of the cache (no lazy specialisation). None leaves the types to the first call: for helpers inlined into
+        other kernels only.
+    reassociate : bool
+        Allow `SUM_FLAGS`: sums may be reordered inside the kernel (the order stays the same from call to call).
+    """
+    options: dict[str, Any] = {"nopython": True, "cache": True, "nogil": True, "error_model": "numpy"}
+    if reassociate:
+        options["fastmath"] = set(SUM_FLAGS)
+    return numba.jit(signature, **options) if signature is not None else numba.jit(**options)
+
+
+def inline_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator for a small helper that is only called from other kernels."""
+    return numba.jit(nopython=True, cache=True, nogil=True, error_model="numpy")(function)

@@ -1,0 +1,1 @@
+"""Posterior, its file, its run directory, diagnostics and pictures."""

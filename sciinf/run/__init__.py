@@ -1,0 +1,1 @@
+"""TOML configs, runs on disk, reproduction, comparison and reports."""

@@ -1,0 +1,1 @@
+"""dynesty and emcee behind one `sample`, with pools, checkpoints and optimisers."""

@@ -1,0 +1,1 @@
+"""Validation suites: what `sciinf validate NAME` runs."""
