@@ -45,11 +45,11 @@ class Engine(Protocol):
         ...
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
-        """ln L at ``theta`` (n_parameters,)."""
+        """Ln L at ``theta`` (n_parameters,)."""
         ...
 
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-        """ln L of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
+        """Ln L of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
         ...
 
     def default_priors(self) -> PriorSet:
@@ -87,7 +87,7 @@ class CompiledLikelihood:
         self.__dict__.update(state)
 
     def __call__(self, theta: NDArray[np.float64]) -> float:
-        """ln L at ``theta`` with a fresh workspace."""
+        """Ln L at ``theta`` with a fresh workspace."""
         return float(self.function(np.ascontiguousarray(theta, dtype=np.float64), self.floats, self.ints, np.empty(self.workspace_size)))
 
 
@@ -105,7 +105,7 @@ class Derived(NamedTuple):
     many: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _capability(engine: Any, name: str) -> Any:
+def _capability(engine: Any, name: str) -> Callable[..., Any] | None:
     """The bound method ``name`` of the engine, or None."""
     method = getattr(engine, name, None)
     return method if callable(method) else None

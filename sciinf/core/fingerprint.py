@@ -41,7 +41,10 @@ def _encode(value: Any) -> bytes:
     elif isinstance(value, (tuple, list)):
         tag, body = b"L", b"".join(_encode(item) for item in value)
     else:
-        raise DataTypeError(f"a fingerprint takes numbers, strings, bytes, arrays, and lists or dictionaries of these, got {type(value).__name__}")
+        raise DataTypeError(
+            f"a fingerprint takes numbers, strings, bytes, arrays, and lists or dictionaries of these, got {type(value).__name__}"
+        )
+
     return tag + str(len(body)).encode() + b":" + body
 
 

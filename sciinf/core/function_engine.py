@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,32 +19,52 @@ from sciinf.core.prior_set import PriorSet
 __all__ = ["FunctionEngine"]
 
 
-def _source_of(function: Callable[..., Any] | None) -> str:
-    """Source text of a function where it can be had, else its qualified name."""
+_HIDDEN_KINDS = (bool, int, float, str, bytes, type(None), np.bool_, np.integer, np.floating)
+
+
+def _identity_of(name: str, function: Callable[..., Any] | None) -> list[Any]:
+    """What the fingerprint holds of a user's function: its source text, and the numbers and strings it closes over.
+
+    Raises
+    ------
+    DataError
+        If it closes over, or has as a default or a `functools.partial` argument, anything else: the fingerprint could not see a
+        change of it.
+    """
     if function is None:
-        return ""
-    target = getattr(function, "py_func", function)
+        return []
+    if isinstance(function, functools.partial):
+        hidden = {str(i): value for i, value in enumerate(function.args)} | dict(function.keywords)
+        return [*_identity_of(name, function.func), _visible(name, hidden)]
+    target = getattr(function, "py_func", function)  # the Python function behind a numba dispatcher
     try:
-        return inspect.getsource(target)
+        source = inspect.getsource(target if hasattr(target, "__code__") else type(target))
     except (OSError, TypeError):
-        return f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', repr(type(target)))}"
+        source = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', type(target).__qualname__)}"
+    names = getattr(getattr(target, "__code__", None), "co_freevars", ())
+    cells = zip(names, getattr(target, "__closure__", None) or (), strict=False)
+    hidden = {variable: cell.cell_contents for variable, cell in cells}
+    hidden |= {f"default {i}": value for i, value in enumerate(getattr(target, "__defaults__", None) or ())}
+    hidden |= dict(getattr(target, "__kwdefaults__", None) or {})
+    return [source, _visible(name, hidden)]
 
 
-def _refuse_closures(name: str, function: Callable[..., Any] | None) -> None:
-    """A closure over arrays would hide data from the fingerprint."""
-    target = getattr(function, "py_func", function)
-    for variable, cell in zip(
-        getattr(getattr(target, "__code__", None), "co_freevars", ()), getattr(target, "__closure__", None) or (), strict=False
-    ):
-        try:
-            content = cell.cell_contents
-        except ValueError:
-            continue
-        if isinstance(content, (np.ndarray, list, tuple, dict)) or hasattr(content, "__array__"):
+def _visible(name: str, hidden: Mapping[str, Any]) -> dict[str, Any]:
+    """Hidden inputs of a function in a form that can be fingerprinted; functions by their own identity."""
+    seen: dict[str, Any] = {}
+    for variable, content in hidden.items():
+        if isinstance(content, _HIDDEN_KINDS):
+            seen[variable] = content
+        elif inspect.isfunction(content) or hasattr(content, "py_func"):
+            seen[variable] = _identity_of(f"{name} (through {variable})", content)
+        elif inspect.ismodule(content) or inspect.isbuiltin(content) or inspect.isclass(content) or isinstance(content, np.ufunc):
+            seen[variable] = getattr(content, "__name__", "")
+        else:
             raise DataError(
-                f"{name} closes over '{variable}' ({type(content).__name__}), which the fingerprint cannot see. "
-                f"Pass it as data: FunctionEngine({name}, parameters, data={variable}, ...) calls f(theta, data)"
+                f"{name} holds '{variable}' ({type(content).__name__}) in its closure or defaults, where the fingerprint cannot see it. "
+                "Pass it as data: FunctionEngine(f, parameters, data=..., version=...) calls f(theta, data)"
             )
+    return seen
 
 
 def _frozen_copy(data: Any) -> Any:
@@ -87,11 +108,12 @@ class FunctionEngine:
     ConfigError
         If a name is not allowed or stands twice, no parameter is given, or ``version`` is empty.
     DataError
-        If the data cannot be fingerprinted, or a function closes over arrays (pass them as ``data``).
+        If the data cannot be fingerprinted, or a function closes over arrays or other objects (pass them as ``data``).
 
     Notes
     -----
-    The fingerprint covers parameters, version, data and the source text of the functions where it can be had. To use several
+    The fingerprint covers parameters, version, data, the source text of the functions where it can be had, and the numbers and
+    strings they close over; globals that a function reads are not seen: raise ``version`` when one changes. To use several
     processes, define the functions in a module: a lambda or a function of ``__main__`` cannot be sent to a worker.
 
     Examples
@@ -126,7 +148,7 @@ class FunctionEngine:
         self._function, self._simulate = log_likelihood, simulate
         self._derived = dict(derived or {})
         for name, function in {"log_likelihood": log_likelihood, "simulate": simulate, **self._derived}.items():
-            _refuse_closures(name, function)
+            _identity_of(name, function)
         self._priors, self._compiled, self._vectorized, self._version = default_priors, compiled, bool(vectorized), version
         self.data = _frozen_copy(data)
         sha256_of(self.data)  # refuses what cannot be fingerprinted
@@ -141,7 +163,7 @@ class FunctionEngine:
         return self._call(theta)
 
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-        """ln L of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
+        """Ln L of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
         thetas = np.asarray(thetas, dtype=np.float64)
         if self._vectorized:
             return np.asarray(self._call(thetas))
@@ -197,5 +219,6 @@ class FunctionEngine:
 
     def fingerprint(self) -> str:
         """sha256 over parameters, version, data and source text."""
-        sources = [_source_of(self._function), _source_of(self._simulate), {name: _source_of(f) for name, f in self._derived.items()}]
-        return sha256_of("function", list(self.parameters), self._version, self.data, sources, self._vectorized)
+        functions = {"log_likelihood": self._function, "simulate": self._simulate, **self._derived}
+        identities = {name: _identity_of(name, function) for name, function in functions.items()}
+        return sha256_of("function", list(self.parameters), self._version, self.data, identities, self._vectorized)

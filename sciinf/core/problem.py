@@ -99,8 +99,7 @@ class Problem:
             if prior_low < low or prior_high > high:
                 raise PriorError(
                     f"{self.name}: the prior of '{item}' reaches over [{prior_low:g}, {prior_high:g}], but the engine is valid on "
-                    f"[{low:g}, {high:g}] only. Use Uniform or TruncatedNormal inside that range"
-                    + getattr(self.engine, "domain_hint", "")
+                    f"[{low:g}, {high:g}] only. Use Uniform or TruncatedNormal inside that range" + getattr(self.engine, "domain_hint", "")
                 )
 
     @property
@@ -135,7 +134,7 @@ class Problem:
         return full
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
-        """ln L at ``theta`` (n_dim,), guarded.
+        """Ln L at ``theta`` (n_dim,), guarded.
 
         Raises
         ------
@@ -159,7 +158,7 @@ class Problem:
         return self._judge(theta, value)
 
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-        """ln L of each row of ``thetas`` (n, n_dim), as an (n,) array, guarded as `log_likelihood`."""
+        """Ln L of each row of ``thetas`` (n, n_dim), as an (n,) array, guarded as `log_likelihood`."""
         thetas = np.atleast_2d(np.asarray(thetas, dtype=np.float64))
         values = np.full(len(thetas), -np.inf)
         inside = self.priors.inside(thetas) if self.priors.is_constrained else np.ones(len(thetas), dtype=bool)
@@ -174,7 +173,9 @@ class Problem:
         except LikelihoodError:
             raise
         except Exception as error:
-            raise LikelihoodError(self._message(thetas[rows[0]], f"raised {type(error).__name__} in a batch of {len(rows)}: {error}")) from error
+            raise LikelihoodError(
+                self._message(thetas[rows[0]], f"raised {type(error).__name__} (batch of {len(rows)}): {error}")
+            ) from error
         if found.shape != (len(rows),) or found.dtype.kind != "f":
             raise LikelihoodError(
                 f"{self.name}: log_likelihood_many must return {len(rows)} real numbers, got shape {found.shape}, dtype {found.dtype}"
@@ -199,7 +200,9 @@ class Problem:
             raise LikelihoodError(self._message(theta, "gave +inf"))
         if math.isnan(number):
             if self.on_nan == "raise":
-                raise LikelihoodError(self._message(theta, "gave NaN") + ". To treat NaN as -inf and count it, use Problem(..., on_nan='reject')")
+                raise LikelihoodError(
+                    self._message(theta, "gave NaN") + ". To treat NaN as -inf and count it, use Problem(..., on_nan='reject')"
+                )
             self._counts[2] += 1
             return -math.inf
         if number == -math.inf:
@@ -213,15 +216,15 @@ class Problem:
         return f"{self.name}: the likelihood {what} at {by_name} (call {int(self._counts[0])} of this process). Repeat with: {repeat}"
 
     def log_prior(self, theta: NDArray[np.float64]) -> float:
-        """ln prior density at ``theta`` (n_dim,)."""
+        """Ln prior density at ``theta`` (n_dim,)."""
         return float(self.priors.log_prior(np.asarray(theta, dtype=np.float64)))
 
     def log_prior_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-        """ln prior density of each row of ``thetas`` (n, n_dim)."""
+        """Ln prior density of each row of ``thetas`` (n, n_dim)."""
         return np.asarray(self.priors.log_prior(np.atleast_2d(np.asarray(thetas, dtype=np.float64))))
 
     def log_posterior(self, theta: NDArray[np.float64]) -> float:
-        """ln prior + ln L at ``theta``; the engine is not called where the prior is zero."""
+        """Ln prior + ln L at ``theta``; the engine is not called where the prior is zero."""
         prior = self.log_prior(theta)
         return prior + self.log_likelihood(theta) if prior > -math.inf else -math.inf
 
@@ -290,7 +293,7 @@ class Problem:
         if simulator is None:
             raise ConfigError(f"{self.name}: the engine cannot simulate data. Give it `simulate` and `with_data`")
         data = simulator.simulate(self.engine_theta(theta), rng)
-        return Problem(simulator.with_data(data), self.priors, on_nan=self.on_nan, name=self.name)  # type: ignore[arg-type]
+        return Problem(simulator.with_data(data), self.priors, on_nan=self.on_nan, name=self.name)
 
     def fingerprint(self) -> str:
         """sha256 over the engine's fingerprint, the priors and the NaN policy."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numba
 
-__all__ = ["LIKELIHOOD", "LIKELIHOOD_MANY", "SUM_FLAGS", "kernel", "inline_kernel"]
+__all__ = ["LIKELIHOOD", "LIKELIHOOD_MANY", "SUM_FLAGS", "inline_kernel", "kernel"]
 
 _VECTOR = numba.types.Array(numba.float64, 1, "C")
 _MATRIX = numba.types.Array(numba.float64, 2, "C")

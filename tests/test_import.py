@@ -1,0 +1,39 @@
+"""Importing the package is cheap, and its lazy names exist."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import sciinf
+
+HEAVY = ("scipy", "numba", "matplotlib", "h5py", "emcee", "dynesty", "astropy", "pandas", "camb", "jax", "rich", "typer", "jinja2")
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nsys.stdout.write(chr(10).join(sys.modules))"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_adds_at_most_15_modules_to_numpy_s_own() -> None:
+    """Limit: 15 modules more than numpy's own (spine specification, performance table)."""
+    added = modules_after("import sciinf") - modules_after("import numpy")
+    assert len(added) <= 15, sorted(added)
+
+
+def test_importing_rooms_stays_light() -> None:
+    loaded = modules_after("import sciinf, sciinf.engines.cmb, sciinf.samplers, sciinf.results, sciinf.calibration, sciinf.run")
+    assert not {"camb", "astropy", "jax", "matplotlib", "cosmofit"} & loaded
+
+
+def test_every_lazy_name_resolves() -> None:
+    for name in sciinf.__all__:
+        assert getattr(sciinf, name) is not None
+    assert set(sciinf.__all__) <= set(dir(sciinf))
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="smaple"):
+        sciinf.smaple  # noqa: B018
