@@ -270,7 +270,7 @@ class Problem:
         names = tuple(item for item in self.names if item in idle) if found else ()
         if names:
             warnings.warn(
-                f"{self.name}: {', '.join(names)} never changed the likelihood at {found} prior points: the posterior will be the prior there",
+                f"{self.name}: {', '.join(names)} never changed the likelihood at {found} prior points: its posterior will be the prior",
                 SciinfWarning,
                 stacklevel=2,
             )
