@@ -1,0 +1,142 @@
+"""Compiled parts of the components: bandpowers, whitened chi2, table look-up.
+
+A Gaussian component is packed as ``floats`` = [target (m) | whitener rows (m(m+1)/2) | weights] and ``ints`` = [m, start of the whitener,
+start of the weights, first segment of each row (m + 1) | segments (4 each: spectrum code, first l, number of weights, first weight)],
+with target = data - offset and the whitener the inverse of the covariance's Cholesky factor, packed by rows. Weights act on D_l.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from sciinf.numerics.jit import kernel
+
+__all__ = [
+    "CODES",
+    "KERNEL_VERSION",
+    "SIMALL_CELLS",
+    "SIMALL_D_MAX",
+    "SIMALL_L_MAX",
+    "SIMALL_L_MIN",
+    "SIMALL_STEP",
+    "bandpowers",
+    "gaussian_chi2",
+    "gaussian_chi2_many",
+    "pack_lower",
+    "simall",
+    "simall_many",
+    "whitened_chi2",
+]
+
+KERNEL_VERSION = "1"
+
+CODES = {"TT": 0, "TE": 1, "EE": 2, "PP": 3}
+"""Spectrum codes of the segments; PP alone is not divided by A_planck^2."""
+
+SIMALL_L_MIN, SIMALL_L_MAX = 2, 29
+SIMALL_CELLS = 3000
+SIMALL_STEP = 1e-4
+SIMALL_D_MAX = 0.3
+
+_VECTOR = numba.types.Array(numba.float64, 1, "C")
+_MATRIX = numba.types.Array(numba.float64, 2, "C")
+_INTS = numba.types.Array(numba.int64, 1, "C")
+_FLOAT, _INT = numba.float64, numba.int64
+
+
+@kernel(_FLOAT(_VECTOR, _INT, _VECTOR, _INT, _INT), reassociate=True)
+def _weighted_sum(weights, first, spectrum, low, count):
+    """Sum of ``count`` weights from ``first`` times the spectrum from l = ``low``; NaN and inf survive."""
+    chosen, values = weights[first : first + count], spectrum[low : low + count]
+    total = 0.0
+    for i in range(count):
+        total += chosen[i] * values[i]
+    return total
+
+
+@kernel(numba.void(_VECTOR, _VECTOR, _VECTOR, _VECTOR, _FLOAT, _VECTOR, _INTS, _VECTOR))
+def bandpowers(tt, te, ee, pp, y, floats, ints, out):
+    """Model bandpowers without the offset, at map-level calibration ``y``: out[b] = sum_X sum_l w D^X_l / a_X."""
+    m, weights = ints[0], ints[2]
+    segments = 4 + m
+    scale = 1.0 / (y * y)
+    for b in range(m):
+        total = 0.0
+        for s in range(ints[3 + b], ints[4 + b]):
+            at = segments + 4 * s
+            code, low, count, first = ints[at], ints[at + 1], ints[at + 2], weights + ints[at + 3]
+            if code == 0:
+                total += scale * _weighted_sum(floats, first, tt, low, count)
+            elif code == 1:
+                total += scale * _weighted_sum(floats, first, te, low, count)
+            elif code == 2:
+                total += scale * _weighted_sum(floats, first, ee, low, count)
+            else:
+                total += _weighted_sum(floats, first, pp, low, count)
+        out[b] = total
+
+
+@kernel(_FLOAT(_VECTOR, _INT, _VECTOR, _INT), reassociate=True)
+def whitened_chi2(whitener, start, residual, m):
+    """|P r|^2 with the lower triangular P packed by rows from ``start``; the same order of sums in every call."""
+    chi2 = 0.0
+    for i in range(m):
+        row = whitener[start : start + i + 1]
+        total = 0.0
+        for j in range(i + 1):
+            total += row[j] * residual[j]
+        chi2 += total * total
+        start += i + 1
+    return chi2
+
+
+@kernel(_FLOAT(_VECTOR, _VECTOR, _VECTOR, _VECTOR, _FLOAT, _VECTOR, _INTS, _VECTOR))
+def gaussian_chi2(tt, te, ee, pp, y, floats, ints, work):
+    """chi2 of a packed Gaussian component; ``work`` holds m numbers."""
+    m = ints[0]
+    bandpowers(tt, te, ee, pp, y, floats, ints, work)
+    for b in range(m):
+        work[b] = floats[b] - work[b]
+    return whitened_chi2(floats, ints[1], work, m)
+
+
+@kernel(numba.void(_MATRIX, _MATRIX, _MATRIX, _MATRIX, _VECTOR, _VECTOR, _INTS, _VECTOR, _VECTOR))
+def gaussian_chi2_many(tt, te, ee, pp, y, floats, ints, work, out):
+    """`gaussian_chi2` of each row: the same sums in the same order, so the same bytes whatever the batch."""
+    for i in range(out.size):
+        out[i] = gaussian_chi2(tt[i], te[i], ee[i], pp[i], y[i], floats, ints, work)
+
+
+@kernel(_FLOAT(_VECTOR, _INT, _FLOAT, _VECTOR, _INT, _INT))
+def simall(ee, first, y, table, start, linear):
+    """SimAll's ln L: table of 3000 cells by 28 multipoles from ``start``, EE of l = 2 at ``ee[first]``; -inf outside [0, 0.3) muK^2."""
+    total = 0.0
+    width = SIMALL_L_MAX - SIMALL_L_MIN + 1
+    for i in range(width):
+        value = ee[first + i]
+        if not (value >= 0.0 and value / (y * y) < SIMALL_D_MAX):
+            return -math.inf
+        position = value / (y * y * SIMALL_STEP)
+        if linear == 0:
+            total += table[start + min(int(position), SIMALL_CELLS - 1) * width + i]
+        else:
+            position = min(max(position - 0.5, 0.0), SIMALL_CELLS - 1.0)
+            cell = min(int(position), SIMALL_CELLS - 2)
+            fraction = position - cell
+            total += (1.0 - fraction) * table[start + cell * width + i] + fraction * table[start + (cell + 1) * width + i]
+    return total
+
+
+@kernel(numba.void(_MATRIX, _INT, _VECTOR, _VECTOR, _INT, _INT, _VECTOR))
+def simall_many(ee, first, y, table, start, linear, out):
+    """`simall` of each row."""
+    for i in range(out.size):
+        out[i] = simall(ee[i], first, y[i], table, start, linear)
+
+
+def pack_lower(matrix: np.ndarray) -> np.ndarray:
+    """Lower triangle of a square matrix, packed by rows."""
+    return np.ascontiguousarray(matrix[np.tril_indices(len(matrix))])
