@@ -1,0 +1,125 @@
+"""The rows of a report's tables: plain dictionaries that the template lays out."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sciinf.run.labels import format_interval, format_number, format_plus_minus, latex_svg, pull_svg
+
+if TYPE_CHECKING:
+    from sciinf.results.posterior import Posterior
+    from sciinf.results.summary import Row, Summary
+
+__all__ = ["Reference", "component_rows", "describe_prior", "label_of", "prior_rows", "result_groups", "shift_in_sigma"]
+
+Reference = tuple[float, float, str]
+"""Published mean, standard deviation and where they come from."""
+
+_CHI2 = "chi2__"
+
+
+def label_of(posterior: Posterior, name: str) -> Any:
+    """The quantity's LaTeX label as inline SVG; empty where the label is only the name."""
+    from markupsafe import Markup
+
+    labels = dict(zip(posterior.names + posterior.derived_names, posterior.latex + posterior.derived_latex, strict=True))
+    latex = labels.get(name, "")
+    if latex in ("", name, name.replace("_", r"\_")):
+        return ""
+    return Markup(latex_svg(latex, fallback=name))  # noqa: S704 (our own SVG; the fallback is escaped there)
+
+
+def shift_in_sigma(mean: float, std: float, reference: Reference) -> float:
+    """Difference from a published mean in units of the published standard deviation."""
+    return (mean - reference[0]) / reference[1] if std > 0 and reference[1] > 0 else math.nan
+
+
+def _row(posterior: Posterior, row: Row, references: Mapping[str, Reference]) -> dict[str, Any]:
+    """One line of the result table."""
+    from markupsafe import Markup
+
+    result: dict[str, Any] = {
+        "name": row.name,
+        "label": label_of(posterior, row.name),
+        "unit": row.unit,
+        "mean": format_plus_minus(row.mean, row.std),
+        "interval": format_interval(row.low, row.high),
+        "best": format_number(row.best, row.std),
+        "published": "",
+        "shift": "",
+        "glyph": "",
+    }
+    if row.name in references:
+        reference = references[row.name]
+        shift = shift_in_sigma(row.mean, row.std, reference)
+        result["published"] = format_plus_minus(reference[0], reference[1])
+        result["shift"] = f"{shift:+.2f} σ".replace("-", "−")
+        result["glyph"] = Markup(pull_svg(shift))  # noqa: S704 (our own SVG)
+    return result
+
+
+def result_groups(posterior: Posterior, summary: Summary, references: Mapping[str, Reference]) -> list[dict[str, Any]]:
+    """The result table: sampled, derived, and chi2 columns apart."""
+    parts = [
+        ("", [row for row in summary.rows if not row.derived]),
+        ("Derived", [row for row in summary.rows if row.derived and not row.name.startswith(_CHI2)]),
+        ("χ² over the posterior", [row for row in summary.rows if row.derived and row.name.startswith(_CHI2)]),
+    ]
+    return [{"title": title, "rows": [_row(posterior, row, references) for row in rows]} for title, rows in parts if rows]
+
+
+def component_rows(parts: Mapping[str, float]) -> list[dict[str, Any]]:
+    """chi2 per component with a bar whose length is its share of the largest."""
+    largest = max((abs(value) for value in parts.values() if math.isfinite(value)), default=0.0)
+    return [
+        {
+            "name": name.removeprefix(_CHI2),
+            "value": f"{value:.2f}".replace("-", "−"),
+            "width": f"{100.0 * abs(value) / largest if largest > 0.0 and math.isfinite(value) else 0.0:.1f}",
+        }
+        for name, value in parts.items()
+    ]
+
+
+def _short(value: Any) -> str:
+    """A prior's number or array, short."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"{value:g}".replace("-", "−")
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_short(item) for item in value)}]" if len(value) <= 6 else f"[{len(value)} numbers]"
+    return str(value)
+
+
+def describe_prior(described: Mapping[str, Any]) -> str:
+    """What a prior's ``describe()`` says, for people.
+
+    Examples
+    --------
+    >>> describe_prior({"kind": "Normal", "mean": 0.06, "std": 0.01})
+    'Normal, mean 0.06, std 0.01'
+    """
+    numbers = [f"{key} {_short(value)}" for key, value in described.items() if key != "kind" and value is not None]
+    return ", ".join([str(described.get("kind", "prior")), *numbers])
+
+
+def prior_rows(posterior: Posterior, described: Mapping[str, Any], given: Iterable[str] | None) -> list[dict[str, Any]]:
+    """One line per member of a prior set's ``describe()``; ``given`` names those that the config sets."""
+    chosen = None if given is None else set(given)
+    rows = []
+    for member in described.get("members", []):
+        names: Sequence[str] = member["names"] if "names" in member else [member["name"]]
+        origin = "" if chosen is None else ("config" if chosen & set(names) else "engine's default")
+        text = describe_prior(member.get("prior", {})) + (", periodic" if member.get("periodic") is True else "")
+        rows.append(
+            {"name": ", ".join(names), "label": label_of(posterior, names[0]) if len(names) == 1 else "", "prior": text, "origin": origin}
+        )
+    for constraint in described.get("constraints", []):
+        rows.append(
+            {"name": "", "label": html.escape(str(constraint.get("name", "constraint"))), "prior": "constraint, normalised", "origin": ""}
+        )
+    return rows

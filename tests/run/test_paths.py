@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import getpass
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sciinf.core.errors import ConfigError
+from sciinf.core.fingerprint import sha256_of_file
+from sciinf.run.paths import Placeholder, find_by_hash, is_absolute, portable_text, relative_folder, scrub, sha256_of_path, strings_of
+
+PLAIN = (
+    "# all relative\n[engine]\ntarget = \"../models/my_model.py:engine\"   # km/s, and https://example.org/a/b\nlatex = '\\Omega_m / h'\n"
+)
+
+
+@pytest.mark.parametrize("text", ["/", "km/s/Mpc", "../a/b", "a.toml", r"\Omega", "", "https://example.org", "a:b", "two\n/lines"])
+def test_what_is_no_absolute_path(text):
+    assert not is_absolute(text)
+
+
+@pytest.mark.parametrize("text", ["/a", "/a/b c", "~/x", "~bob/x", r"C:\x", "D:/x", "//server/share", "file:///a"])
+def test_what_is_an_absolute_path(text):
+    assert is_absolute(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("File '/a/b/c.py', line 3", "File '<.../c.py>', line 3"),
+        ('File "/a b/c d.py", line 3', 'File "<.../c d.py>", line 3'),
+        ("at /a/b/", "at <.../b>"),
+        ("folder=/x/y; more", "folder=<.../y;> more"),
+        ("(~/data/planck)", "(<.../planck>)"),
+        (r"C:\Users\bob\x.txt is gone", "<.../x.txt> is gone"),
+        ("km/s/Mpc, 1/2, a / b, https://example.org/a", "km/s/Mpc, 1/2, a / b, https://example.org/a"),
+        ("docs/examples/a.toml", "docs/examples/a.toml"),
+    ],
+)
+def test_scrub_cuts_absolute_paths_and_nothing_else(text, expected):
+    assert scrub(text) == expected
+
+
+def test_a_config_without_absolute_paths_is_kept_byte_for_byte():
+    assert portable_text(PLAIN, "a.toml") == (PLAIN, ())
+
+
+def test_absolute_paths_become_key_and_sha256(tmp_path):
+    table = tmp_path / "table.txt"
+    table.write_text("1 2 3\n")
+    text = f'[engine]\nkind = "x"\n[engine.data]\nfile = "{table}"  # from {tmp_path}/old\nfolder = \'{tmp_path}\'\nother = "a/b"\n'
+    copied, placeholders = portable_text(text, "a.toml")
+    assert str(tmp_path) not in copied
+    content = tomllib.loads(copied)["engine"]["data"]
+    assert content["file"] == f"<engine.data.file sha256:{sha256_of_file(table)}>"
+    assert content["folder"].startswith("<engine.data.folder sha256:")
+    assert content["other"] == "a/b"
+    assert [item.key for item in placeholders] == ["engine.data.file", "engine.data.folder"]
+    again = Placeholder.parse(content["file"])
+    assert again is not None
+    assert (again.key, again.sha256) == ("engine.data.file", sha256_of_file(table))
+
+
+def test_a_comment_alone_is_cut_too():
+    copied, placeholders = portable_text('a = "x" # see /some/where/notes.txt\n', "a.toml")
+    assert copied == 'a = "x" # see <.../notes.txt>\n'
+    assert placeholders == ()
+
+
+def test_a_path_that_cannot_be_replaced_is_refused():
+    with pytest.raises(ConfigError, match="without its absolute paths"):
+        portable_text('a = "/some/\\u0077here"\n', "a.toml")
+
+
+def test_a_path_inside_another_is_replaced_on_its_own(tmp_path):
+    (tmp_path / "inner").mkdir()
+    text = f'a = "{tmp_path}"\nb = "{tmp_path / "inner"}"\nc = ["{tmp_path}"]\n'
+    content = tomllib.loads(portable_text(text, "a.toml")[0])
+    assert content["b"].startswith("<b sha256:")
+    assert content["a"].startswith("<a sha256:")
+
+
+def test_a_folder_is_hashed_by_its_files(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    before = sha256_of_path(tmp_path)
+    (tmp_path / "a.txt").write_text("b")
+    assert sha256_of_path(tmp_path) != before
+    assert sha256_of_path(tmp_path / "missing") == "unknown"
+
+
+def test_a_target_keeps_the_name_behind_its_file(tmp_path):
+    model = tmp_path / "my_model.py"
+    model.write_text("x = 1\n")
+    copied, (placeholder,) = portable_text(f'[engine]\ntarget = "{model}:engine"\n', "a.toml")
+    assert tomllib.loads(copied)["engine"]["target"] == f"<engine.target sha256:{sha256_of_file(model)}>:engine"
+    assert Placeholder.parse(str(placeholder)) == placeholder
+    assert placeholder.suffix == ":engine"
+
+
+def test_parse_refuses_what_is_no_placeholder():
+    assert Placeholder.parse("a/b.txt") is None
+    assert Placeholder.parse("<a sha256:xyz>") is None
+
+
+def test_find_by_hash_looks_in_each_folder(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    wanted = tmp_path / "two" / "renamed.dat"
+    wanted.write_text("content")
+    (tmp_path / "one" / "other.dat").write_text("other")
+    folders = [tmp_path / "absent", tmp_path / "one", tmp_path / "two"]
+    assert find_by_hash(sha256_of_file(wanted), folders) == wanted
+    assert find_by_hash("0" * 64, folders) is None
+
+
+def test_relative_folder_never_spells_out_the_user(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    assert relative_folder(tmp_path / "docs", tmp_path / "runs" / "a") == "../../docs"
+    secret = tmp_path / getpass.getuser()
+    secret.mkdir()
+    assert relative_folder(secret, tmp_path / "docs") is None
+    monkeypatch.setattr(Path, "home", classmethod(lambda cls: Path("/houses/alice")))
+    assert relative_folder(tmp_path / "houses", tmp_path) is None
+
+
+def test_strings_of_walks_tables_and_arrays():
+    assert dict(strings_of({"a": {"b": ["x", 1, {"c": "y"}]}})) == {"a.b.0": "x", "a.b.2.c": "y"}
