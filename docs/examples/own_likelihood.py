@@ -25,9 +25,9 @@ def simulate(theta, rng):
 
 
 def engine():
-    priors = sciinf.PriorSet(
-        [sciinf.Parameter("slope", Uniform(-10, 10), latex="a"), sciinf.Parameter("intercept", Normal(0, 10), latex="b")]
-    )
+    slope = sciinf.Parameter("slope", Uniform(-10, 10), latex="a")
+    intercept = sciinf.Parameter("intercept", Normal(0, 10), latex="b")
+    priors = sciinf.PriorSet([slope, intercept])
     return sciinf.FunctionEngine(log_likelihood, ["slope", "intercept"], data=DATA, simulate=simulate, default_priors=priors, version="1")
 
 

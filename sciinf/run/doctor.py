@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import sys
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import sciinf
 from sciinf.core.errors import SciinfError
 
 __all__ = ["Finding", "examine"]
@@ -47,9 +47,7 @@ def _version(module: str) -> str | None:
 
 def versions() -> list[Finding]:
     """Python, this package and what it stands on."""
-    from sciinf import __version__
-
-    found = [Finding("versions", "sciinf", __version__), Finding("versions", "python", platform.python_version())]
+    found = [Finding("versions", "sciinf", sciinf.__version__), Finding("versions", "python", platform.python_version())]
     for name in _REQUIRED:
         version = _version(name)
         found.append(Finding("versions", name, version or "not installed (required)", "ok" if version else "wrong"))
@@ -100,11 +98,8 @@ def _one_line(table: Any) -> str:
 
 def kernels() -> list[Finding]:
     """Which compiled kernels are in numba's disk cache, and whether it can be written."""
-    package = Path(str(importlib.util.find_spec("sciinf").submodule_search_locations[0]))  # type: ignore[union-attr,index]
-    sources = [
-        path for path in sorted(package.rglob("*.py")) if "kernel(" in path.read_text(encoding="utf-8") and path.parent.name != "run"
-    ]
-    sources = [path for path in sources if path.name != "jit.py"]
+    package = Path(sciinf.__file__).parent
+    sources = [path for path in sorted(package.rglob("*.py")) if path.stem != "jit" and "@kernel(" in path.read_text(encoding="utf-8")]
     own = os.environ.get("NUMBA_CACHE_DIR")
     folders = [Path(own)] if own else sorted({path.parent / "__pycache__" for path in sources})
     compiled = [name for path in sources if (name := _cached(path, folders))]

@@ -61,7 +61,7 @@ std = 5.0
 # kind = "multivariate_normal"
 # names = ["slope", "intercept"]
 # mean = [0.0, 0.0]
-# cov = [[1.0, 0.5], [0.5, 1.0]]
+# covariance = [[1.0, 0.5], [0.5, 1.0]]
 
 [sampler]
 kind = "dynesty"                    # or "emcee"
@@ -132,7 +132,7 @@ def _engine_of(found: Any, target: str) -> Engine:
         return found
     if not callable(found):
         raise ConfigError(
-            f"target {target!r} is a {type(found).__name__}; it must be an engine or a function without arguments that builds one"
+            f"target {target!r} must be an engine or a function without arguments that builds one, got {type(found).__name__}"
         )
     required = [
         item.name

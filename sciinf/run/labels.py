@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["format_interval", "format_number", "format_plus_minus", "latex_svg", "pull_svg"]
@@ -77,11 +76,11 @@ def format_interval(low: float, high: float) -> str:
 
 
 def latex_svg(latex: str, *, fallback: str) -> str:
-    """A LaTeX formula as inline SVG that sits on the text's baseline, drawn by matplotlib's mathtext; else ``fallback`` in italics.
+    r"""A LaTeX formula as inline SVG that sits on the text's baseline, drawn by matplotlib's mathtext; else ``fallback`` in italics.
 
     Examples
     --------
-    >>> latex_svg(r"\\Omega_m", fallback="omega_m")[:17]
+    >>> latex_svg(r"\Omega_m", fallback="omega_m")[:17]
     '<svg class="math"'
     """
     from matplotlib import rc_context
@@ -99,10 +98,11 @@ def latex_svg(latex: str, *, fallback: str) -> str:
     pad = 0.5
     box = f"{-pad:.2f} {-height + depth - pad:.2f} {width + 2 * pad:.2f} {height + 2 * pad:.2f}"
     size = f"width:{(width + 2 * pad) / _EM:.3f}em;height:{(height + 2 * pad) / _EM:.3f}em;vertical-align:{-(depth + pad) / _EM:.3f}em"
-    return f'<svg class="math" role="img" aria-label="{html.escape(fallback)}" viewBox="{box}" style="{size}"><path d="{path}" fill="currentColor"/></svg>'
+    head = f'<svg class="math" role="img" aria-label="{html.escape(fallback)}" viewBox="{box}" style="{size}">'
+    return f'{head}<path d="{path}" fill="currentColor"/></svg>'
 
 
-def _svg_path(points: Sequence[Any], codes: Sequence[int], scale: float) -> str:
+def _svg_path(points: Any, codes: Any, scale: float) -> str:
     """Matplotlib's vertices and codes as the ``d`` of an SVG path, y downwards."""
     letters, needed = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}, {1: 1, 2: 1, 3: 2, 4: 3, 79: 1}
     pieces: list[str] = []
@@ -132,4 +132,5 @@ def pull_svg(shift: float) -> str:
         back = tip - math.copysign(8, shift)
         mark = f'<path d="M{tip} 7L{back} 3L{back} 11Z" fill="#9c3324"/>'
     label = "" if not math.isfinite(shift) else f"{shift:+.2f} sigma"
-    return f'<svg class="pull" role="img" aria-label="{label}" width="{width:.0f}" height="14" viewBox="0 0 {width:.0f} 14">{frame}{mark}</svg>'
+    head = f'<svg class="pull" role="img" aria-label="{label}" width="{width:.0f}" height="14" viewBox="0 0 {width:.0f} 14">'
+    return f"{head}{frame}{mark}</svg>"

@@ -8,8 +8,8 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, TextIO
 
 from sciinf.run.paths import scrub
 
@@ -29,9 +29,7 @@ class PortableFormatter(logging.Formatter):
         error: BaseException | None = ei[1]
         parts: list[str] = []
         while error is not None:
-            frames = [
-                _frame(frame.f_globals.get("__name__", "?"), line, frame.f_code.co_name) for frame, line in _walk(error.__traceback__)
-            ]
+            frames = [_frame(*place) for place in _walk(error.__traceback__)]
             parts.insert(0, "\n".join([*frames, "".join(traceback.format_exception_only(error)).strip()]))
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return "\ncaused:\n".join(parts)
@@ -41,11 +39,11 @@ class PortableFormatter(logging.Formatter):
         return scrub(super().format(record))
 
 
-def _frame(module: str, line: int, function: str) -> str:
-    return f"  {module}:{line} in {function}"
+def _frame(frame: FrameType, line: int) -> str:
+    return f"  {frame.f_globals.get('__name__', '?')}:{line} in {frame.f_code.co_name}"
 
 
-def _walk(trace: TracebackType | None) -> Iterator[tuple[Any, int]]:
+def _walk(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
     while trace is not None:
         yield trace.tb_frame, trace.tb_lineno
         trace = trace.tb_next
@@ -58,9 +56,11 @@ def run_log(path: Path) -> Iterator[None]:
     handler.setFormatter(PortableFormatter())
     level, show = _log.level, warnings.showwarning
 
-    def showwarning(message: Any, category: type[Warning], *place: Any) -> None:
+    def showwarning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+    ) -> None:
         _log.warning("%s: %s", category.__name__, message)
-        show(message, category, *place)
+        show(message, category, filename, lineno, file, line)
 
     _log.addHandler(handler)
     _log.setLevel(min(level, logging.INFO) if level else logging.INFO)

@@ -35,11 +35,11 @@ _BARE = re.compile(rf"""(?:(?<=^)|(?<=[\s"'=(\[,`:])){_START}[^\s"'`),\]]*""", r
 
 
 def is_absolute(text: str) -> bool:
-    """Whether a string is an absolute path on some platform, or begins at a home folder.
+    r"""Whether a string is an absolute path on some platform, or begins at a home folder.
 
     Examples
     --------
-    >>> [is_absolute(text) for text in ("/data/planck", "~/planck", "C:\\\\data", "../data", "km/s/Mpc")]
+    >>> [is_absolute(text) for text in ("/data/planck", "~/planck", "C:\\data", "../data", "km/s/Mpc")]
     [True, True, True, False, False]
     """
     if len(text) < 2 or "\n" in text:

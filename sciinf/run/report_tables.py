@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ def label_of(posterior: Posterior, name: str) -> Any:
     latex = labels.get(name, "")
     if latex in ("", name, name.replace("_", r"\_")):
         return ""
-    return Markup(latex_svg(latex, fallback=name))  # noqa: S704 (our own SVG; the fallback is escaped there)
+    return Markup(latex_svg(latex, fallback=name))  # our own SVG; the fallback is escaped there
 
 
 def shift_in_sigma(mean: float, std: float, reference: Reference) -> float:
@@ -57,7 +56,7 @@ def _row(posterior: Posterior, row: Row, references: Mapping[str, Reference]) ->
         shift = shift_in_sigma(row.mean, row.std, reference)
         result["published"] = format_plus_minus(reference[0], reference[1])
         result["shift"] = f"{shift:+.2f} σ".replace("-", "−")
-        result["glyph"] = Markup(pull_svg(shift))  # noqa: S704 (our own SVG)
+        result["glyph"] = Markup(pull_svg(shift))
     return result
 
 
@@ -115,11 +114,6 @@ def prior_rows(posterior: Posterior, described: Mapping[str, Any], given: Iterab
         names: Sequence[str] = member["names"] if "names" in member else [member["name"]]
         origin = "" if chosen is None else ("config" if chosen & set(names) else "engine's default")
         text = describe_prior(member.get("prior", {})) + (", periodic" if member.get("periodic") is True else "")
-        rows.append(
-            {"name": ", ".join(names), "label": label_of(posterior, names[0]) if len(names) == 1 else "", "prior": text, "origin": origin}
-        )
-    for constraint in described.get("constraints", []):
-        rows.append(
-            {"name": "", "label": html.escape(str(constraint.get("name", "constraint"))), "prior": "constraint, normalised", "origin": ""}
-        )
+        label = label_of(posterior, names[0]) if len(names) == 1 else ""
+        rows.append({"name": ", ".join(names), "label": label, "prior": text, "origin": origin})
     return rows

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sciinf.core.errors import ConfigError
-from sciinf.run.config import load_config, parse_config
+from sciinf.run.config import Config, load_config, parse_config
 from sciinf.run.function_kind import TEMPLATE
 
 GOOD = """
@@ -43,11 +43,11 @@ max_calls = 1000
 """
 
 
-def parse(text: str):
+def parse(text: str) -> Config:
     return parse_config(text, source="my.toml", base=Path("here"))
 
 
-def test_a_config_holds_what_the_file_says():
+def test_a_config_holds_what_the_file_says() -> None:
     config = parse(GOOD)
     assert (config.name, config.seed, config.output, config.on_nan, config.repeats) == ("demo", 3, None, "raise", 1)
     assert config.engine == {"kind": "function", "target": "model.py:engine"}
@@ -59,20 +59,20 @@ def test_a_config_holds_what_the_file_says():
     assert (config.resources.workers, config.resources.max_calls, config.resources.max_seconds) == (2, 1000, None)
 
 
-def test_what_is_left_out_takes_its_default():
+def test_what_is_left_out_takes_its_default() -> None:
     config = parse('[run]\nseed = 1\n[engine]\nkind = "function"\n[sampler]\nkind = "emcee"\n')
     assert config.name == "my"  # the file's stem
     assert config.settings.n_walkers == 64
     assert config.parameters == ()
 
 
-def test_the_command_line_may_set_seed_and_workers():
+def test_the_command_line_may_set_seed_and_workers() -> None:
     config = parse(GOOD).override(seed=9, workers=1)
     assert (config.seed, config.resources.workers, config.resources.max_calls) == (9, 1, 1000)
     assert parse_config(GOOD.replace("seed = 3\n", ""), source="my.toml", base=Path(), seed=4).seed == 4
 
 
-def test_output_is_relative_to_the_configs_folder():
+def test_output_is_relative_to_the_configs_folder() -> None:
     assert parse(GOOD.replace("seed = 3", 'seed = 3\noutput = "out/a"')).output == Path("here/out/a")
 
 
@@ -114,32 +114,32 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BROKEN, ids=[new or f"no {old}" for old, new, _ in BROKEN])
-def test_what_is_wrong_is_named_with_file_key_and_nearest_name(old, new, message):
+def test_what_is_wrong_is_named_with_file_key_and_nearest_name(old: str, new: str, message: str) -> None:
     assert old in GOOD
-    with pytest.raises(ConfigError, match=f"^(?s:{message})"):
+    with pytest.raises(ConfigError, match=rf"^(?s:{message})"):
         parse(GOOD.replace(old, new))
 
 
-def test_a_seed_beyond_64_bits_is_refused():
-    with pytest.raises(ConfigError, match="seed"):
+def test_a_seed_beyond_64_bits_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"seed"):
         parse(GOOD.replace("seed = 3", f"seed = {2**64}"))
 
 
-def test_a_file_that_is_not_there_or_not_text(tmp_path):
+def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent.toml: cannot be read \(No such file or directory\)"):
         load_config(tmp_path / "absent.toml")
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="bad.toml: is not UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"bad.toml: is not UTF-8 text"):
         load_config(tmp_path / "bad.toml")
 
 
-def test_load_config_takes_the_files_folder_as_base(tmp_path):
+def test_load_config_takes_the_files_folder_as_base(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(GOOD)
     config = load_config(tmp_path / "a.toml")
     assert (config.base, config.source, config.text) == (tmp_path.resolve(), "a.toml", GOOD)
 
 
-def test_the_template_of_the_function_kind_is_a_valid_config():
+def test_the_template_of_the_function_kind_is_a_valid_config() -> None:
     config = parse(TEMPLATE)
     assert config.name == "my_run"
     assert [item.name for item in config.parameters] == ["slope", "intercept"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pickle
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,57 +34,57 @@ def gives_a_number():
 
 
 @pytest.fixture(autouse=True)
-def forget_models(monkeypatch):
+def forget_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
-def build(tmp_path, target, data=None):
+def build(tmp_path: Path, target: str, data: dict[str, Path] | None = None) -> Any:
     return build_engine({"kind": "function", "target": target}, source="my.toml", base=tmp_path, data=data or {})
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "toy_model.py").write_text(MODEL)
     return tmp_path
 
 
-def test_an_engine_beside_the_config(folder):
+def test_an_engine_beside_the_config(folder: Path) -> None:
     engine = build(folder, "toy_model.py:engine")
     assert engine.parameters == ("x", "y")
     assert engine.log_likelihood(np.array([1.0, 1.0])) == -1.0
 
 
-def test_a_builder_beside_the_config(folder):
+def test_a_builder_beside_the_config(folder: Path) -> None:
     assert build(folder, "toy_model.py:build").parameters == ("x",)
 
 
-def test_the_engine_pickles_by_its_modules_name(folder):
+def test_the_engine_pickles_by_its_modules_name(folder: Path) -> None:
     engine = build(folder, "toy_model.py:engine")
     again = pickle.loads(pickle.dumps(engine))
     assert again.log_likelihood(np.array([1.0, 1.0])) == -1.0
     assert str(folder) in sys.path  # worker processes get this path and import the file by name
 
 
-def test_an_installed_module(folder, monkeypatch):
+def test_an_installed_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     sys.modules.pop("toy_model", None)
     assert build(folder, "toy_model:engine").parameters == ("x", "y")
 
 
-def test_an_edited_file_is_read_again_with_another_fingerprint(folder):
+def test_an_edited_file_is_read_again_with_another_fingerprint(folder: Path) -> None:
     before = build(folder, "toy_model.py:engine").fingerprint()
     assert build(folder, "toy_model.py:engine").fingerprint() == before
     (folder / "toy_model.py").write_text(MODEL.replace("-0.5", "-0.25 - 0.25"))
     assert build(folder, "toy_model.py:engine").fingerprint() != before
 
 
-def test_the_file_may_be_given_by_key(folder, tmp_path_factory):
+def test_the_file_may_be_given_by_key(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     engine = build(elsewhere, "gone.py:engine", {"target": folder / "toy_model.py"})
     assert engine.parameters == ("x", "y")
 
 
-def test_input_files_names_what_the_table_reads(folder):
+def test_input_files_names_what_the_table_reads(folder: Path) -> None:
     table = {"kind": "function", "target": "toy_model.py:engine"}
     assert input_files(table, base=folder, data={}) == {"target": folder / "toy_model.py"}
     assert input_files({"target": "json:loads"}, base=folder, data={})["target"].name == "__init__.py"
@@ -93,7 +95,7 @@ WRONG = [
     ("toy_model.py:engin", "toy_model has no 'engin': did you mean 'engine'"),
     ("absent.py:engine", "target file 'absent.py' was not found beside the config"),
     ("toy_model.py:needs", "must be callable without arguments, but it needs n"),
-    ("toy_model.py:number", "is a int; it must be an engine or a function without arguments"),
+    ("toy_model.py:number", "must be an engine or a function without arguments that builds one, got int"),
     ("toy_model.py:gives_a_number", "returned a int, which is not an engine"),
     ("toy_model:engine", "cannot be imported.*write 'toy_model.py:NAME'"),
     ("no_such_module_at_all:engine", "target module 'no_such_module_at_all' cannot be imported"),
@@ -101,13 +103,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("target", "message"), WRONG, ids=[target for target, _ in WRONG])
-def test_a_wrong_target_is_a_config_error(folder, target, message):
+def test_a_wrong_target_is_a_config_error(folder: Path, target: str, message: str) -> None:
     sys.modules.pop("toy_model", None)
     with pytest.raises(ConfigError, match=rf"^my.toml: \[engine\] kind = 'function': .*{message}"):
         build(folder, target)
 
 
-def test_a_file_that_fails_says_where(tmp_path):
+def test_a_file_that_fails_says_where(tmp_path: Path) -> None:
     (tmp_path / "toy_failing.py").write_text("a = 1\nb = a / 0\n")
     with pytest.raises(ConfigError, match=r"'toy_failing.py' failed when it was run: ZeroDivisionError: division by zero \(line 2\)"):
         build(tmp_path, "toy_failing.py:engine")
@@ -116,29 +118,29 @@ def test_a_file_that_fails_says_where(tmp_path):
         build(tmp_path, "toy_failing.py:engine")
 
 
-def test_a_file_may_not_take_another_modules_name(tmp_path):
+def test_a_file_may_not_take_another_modules_name(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text(MODEL)
-    with pytest.raises(ConfigError, match="'json.py' has the name of another module"):
+    with pytest.raises(ConfigError, match=r"'json.py' has the name of another module"):
         build(tmp_path, "json.py:engine")
     (tmp_path / "my-model.py").write_text(MODEL)
-    with pytest.raises(ConfigError, match="must have a name that Python can import"):
+    with pytest.raises(ConfigError, match=r"must have a name that Python can import"):
         build(tmp_path, "my-model.py:engine")
 
 
-def test_an_unknown_key_and_a_missing_target(tmp_path):
+def test_an_unknown_key_and_a_missing_target(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"my.toml: \[engine\] kind = 'function': .*needs the key 'target'"):
         build_engine({"kind": "function"}, source="my.toml", base=tmp_path, data={})
-    with pytest.raises(ConfigError, match="unknown key 'targets': did you mean 'target'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'targets': did you mean 'target'"):
         build_engine({"kind": "function", "target": "a.py:b", "targets": 1}, source="my.toml", base=tmp_path, data={})
 
 
-def test_an_unknown_kind_names_the_nearest(tmp_path):
-    with pytest.raises(ConfigError, match="my.toml: engine.kind = 'functions' is not an engine kind: did you mean 'function'"):
+def test_an_unknown_kind_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"my.toml: engine.kind = 'functions' is not an engine kind: did you mean 'function'"):
         build_engine({"kind": "functions"}, source="my.toml", base=tmp_path, data={})
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ENGINES if kind != "cmb"])
-def test_every_kind_offers_what_the_runner_asks_for(kind):
+def test_every_kind_offers_what_the_runner_asks_for(kind: str) -> None:
     module = engine_module(kind)
     assert callable(module.from_config)
     assert "[engine]" in module.TEMPLATE

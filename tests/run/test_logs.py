@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -9,11 +11,11 @@ from sciinf.core.errors import SciinfWarning
 from sciinf.run.logs import run_log
 
 
-def fail(path):
+def fail(path: Path) -> Never:
     raise ValueError(f"cannot read {path}")
 
 
-def test_records_warnings_and_tracebacks_reach_the_file(tmp_path):
+def test_records_warnings_and_tracebacks_reach_the_file(tmp_path: Path) -> None:
     path, shown = tmp_path / "run.log", []
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -36,7 +38,7 @@ def test_records_warnings_and_tracebacks_reach_the_file(tmp_path):
     assert str(tmp_path) not in text
 
 
-def test_it_leaves_logging_as_it_was(tmp_path):
+def test_it_leaves_logging_as_it_was(tmp_path: Path) -> None:
     logger, show = logging.getLogger("sciinf"), warnings.showwarning
     before = (list(logger.handlers), logger.level)
     with run_log(tmp_path / "run.log"):
@@ -45,7 +47,7 @@ def test_it_leaves_logging_as_it_was(tmp_path):
     assert warnings.showwarning is show
 
 
-def test_it_appends(tmp_path):
+def test_it_appends(tmp_path: Path) -> None:
     for word in ("first", "second"):
         with run_log(tmp_path / "run.log"):
             logging.getLogger("sciinf").info(word)

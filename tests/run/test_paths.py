@@ -16,12 +16,12 @@ PLAIN = (
 
 
 @pytest.mark.parametrize("text", ["/", "km/s/Mpc", "../a/b", "a.toml", r"\Omega", "", "https://example.org", "a:b", "two\n/lines"])
-def test_what_is_no_absolute_path(text):
+def test_what_is_no_absolute_path(text: str) -> None:
     assert not is_absolute(text)
 
 
 @pytest.mark.parametrize("text", ["/a", "/a/b c", "~/x", "~bob/x", r"C:\x", "D:/x", "//server/share", "file:///a"])
-def test_what_is_an_absolute_path(text):
+def test_what_is_an_absolute_path(text: str) -> None:
     assert is_absolute(text)
 
 
@@ -38,15 +38,15 @@ def test_what_is_an_absolute_path(text):
         ("docs/examples/a.toml", "docs/examples/a.toml"),
     ],
 )
-def test_scrub_cuts_absolute_paths_and_nothing_else(text, expected):
+def test_scrub_cuts_absolute_paths_and_nothing_else(text: str, expected: str) -> None:
     assert scrub(text) == expected
 
 
-def test_a_config_without_absolute_paths_is_kept_byte_for_byte():
+def test_a_config_without_absolute_paths_is_kept_byte_for_byte() -> None:
     assert portable_text(PLAIN, "a.toml") == (PLAIN, ())
 
 
-def test_absolute_paths_become_key_and_sha256(tmp_path):
+def test_absolute_paths_become_key_and_sha256(tmp_path: Path) -> None:
     table = tmp_path / "table.txt"
     table.write_text("1 2 3\n")
     text = f'[engine]\nkind = "x"\n[engine.data]\nfile = "{table}"  # from {tmp_path}/old\nfolder = \'{tmp_path}\'\nother = "a/b"\n'
@@ -62,18 +62,18 @@ def test_absolute_paths_become_key_and_sha256(tmp_path):
     assert (again.key, again.sha256) == ("engine.data.file", sha256_of_file(table))
 
 
-def test_a_comment_alone_is_cut_too():
+def test_a_comment_alone_is_cut_too() -> None:
     copied, placeholders = portable_text('a = "x" # see /some/where/notes.txt\n', "a.toml")
     assert copied == 'a = "x" # see <.../notes.txt>\n'
     assert placeholders == ()
 
 
-def test_a_path_that_cannot_be_replaced_is_refused():
-    with pytest.raises(ConfigError, match="without its absolute paths"):
+def test_a_path_that_cannot_be_replaced_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"without its absolute paths"):
         portable_text('a = "/some/\\u0077here"\n', "a.toml")
 
 
-def test_a_path_inside_another_is_replaced_on_its_own(tmp_path):
+def test_a_path_inside_another_is_replaced_on_its_own(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     text = f'a = "{tmp_path}"\nb = "{tmp_path / "inner"}"\nc = ["{tmp_path}"]\n'
     content = tomllib.loads(portable_text(text, "a.toml")[0])
@@ -81,7 +81,7 @@ def test_a_path_inside_another_is_replaced_on_its_own(tmp_path):
     assert content["a"].startswith("<a sha256:")
 
 
-def test_a_folder_is_hashed_by_its_files(tmp_path):
+def test_a_folder_is_hashed_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     before = sha256_of_path(tmp_path)
     (tmp_path / "a.txt").write_text("b")
@@ -89,7 +89,7 @@ def test_a_folder_is_hashed_by_its_files(tmp_path):
     assert sha256_of_path(tmp_path / "missing") == "unknown"
 
 
-def test_a_target_keeps_the_name_behind_its_file(tmp_path):
+def test_a_target_keeps_the_name_behind_its_file(tmp_path: Path) -> None:
     model = tmp_path / "my_model.py"
     model.write_text("x = 1\n")
     copied, (placeholder,) = portable_text(f'[engine]\ntarget = "{model}:engine"\n', "a.toml")
@@ -98,12 +98,12 @@ def test_a_target_keeps_the_name_behind_its_file(tmp_path):
     assert placeholder.suffix == ":engine"
 
 
-def test_parse_refuses_what_is_no_placeholder():
+def test_parse_refuses_what_is_no_placeholder() -> None:
     assert Placeholder.parse("a/b.txt") is None
     assert Placeholder.parse("<a sha256:xyz>") is None
 
 
-def test_find_by_hash_looks_in_each_folder(tmp_path):
+def test_find_by_hash_looks_in_each_folder(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     wanted = tmp_path / "two" / "renamed.dat"
@@ -114,7 +114,7 @@ def test_find_by_hash_looks_in_each_folder(tmp_path):
     assert find_by_hash("0" * 64, folders) is None
 
 
-def test_relative_folder_never_spells_out_the_user(tmp_path, monkeypatch):
+def test_relative_folder_never_spells_out_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "runs" / "a").mkdir(parents=True)
     assert relative_folder(tmp_path / "docs", tmp_path / "runs" / "a") == "../../docs"
@@ -125,5 +125,5 @@ def test_relative_folder_never_spells_out_the_user(tmp_path, monkeypatch):
     assert relative_folder(tmp_path / "houses", tmp_path) is None
 
 
-def test_strings_of_walks_tables_and_arrays():
+def test_strings_of_walks_tables_and_arrays() -> None:
     assert dict(strings_of({"a": {"b": ["x", 1, {"c": "y"}]}})) == {"a.b.0": "x", "a.b.2.c": "y"}

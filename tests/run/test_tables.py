@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sciinf.core.errors import ConfigError
 from sciinf.run.tables import Table, describe_value
 
 
-def table(**content):
+def table(**content: Any) -> Table:
     return Table("my.toml", ("sampler",), content)
 
 
-def test_getters_return_what_stands_there():
+def test_getters_return_what_stands_there() -> None:
     reader = table(a="x", b=3, c=2, d=True, e=["u", "v"], f={"g": 1.5})
     assert reader.string("a") == "x"
     assert reader.integer("b", low=3) == 3
@@ -22,7 +24,7 @@ def test_getters_return_what_stands_there():
     reader.finish()
 
 
-def test_defaults_stand_in_for_absent_keys():
+def test_defaults_stand_in_for_absent_keys() -> None:
     reader = table()
     assert reader.string("a", None) is None
     assert reader.number("b", None) is None
@@ -48,25 +50,25 @@ def test_defaults_stand_in_for_absent_keys():
         ("table", [1], "sampler.k must be a table, got an array of 1"),
     ],
 )
-def test_wrong_types_name_file_key_and_both_types(getter, value, expected):
-    with pytest.raises(ConfigError, match="^my.toml: ") as caught:
+def test_wrong_types_name_file_key_and_both_types(getter: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigError, match=r"^my.toml: ") as caught:
         getattr(table(k=value), getter)("k")
     assert expected in str(caught.value)
 
 
-def test_a_low_bound_is_part_of_what_was_expected():
-    with pytest.raises(ConfigError, match="an integer of at least 1, got the integer 0"):
+def test_a_low_bound_is_part_of_what_was_expected() -> None:
+    with pytest.raises(ConfigError, match=r"an integer of at least 1, got the integer 0"):
         table(k=0).integer("k", low=1)
-    with pytest.raises(ConfigError, match="a positive number, got the number 0.0"):
+    with pytest.raises(ConfigError, match=r"a positive number, got the number 0.0"):
         table(k=0.0).number("k", positive=True)
 
 
-def test_a_missing_key_says_what_it_should_hold():
+def test_a_missing_key_says_what_it_should_hold() -> None:
     with pytest.raises(ConfigError, match=r"\[sampler\] needs the key 'kind' \(a non-empty string\); it has n_live"):
         table(n_live=1).string("kind")
 
 
-def test_an_unknown_key_names_the_nearest():
+def test_an_unknown_key_names_the_nearest() -> None:
     reader = table(n_walker=1, kind="emcee")
     reader.string("kind")
     reader.integer("n_walkers", 64)
@@ -76,24 +78,24 @@ def test_an_unknown_key_names_the_nearest():
         reader.finish()
 
 
-def test_an_unknown_choice_names_the_nearest():
+def test_an_unknown_choice_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"sampler.kind = 'dinesty' is not known: did you mean 'dynesty'\?"):
         table(kind="dinesty").choice("kind", ("dynesty", "emcee"))
 
 
-def test_rest_takes_what_is_left():
+def test_rest_takes_what_is_left() -> None:
     reader = table(prior="normal", mean=1, std=2)
     reader.string("prior")
     assert reader.rest() == {"mean": 1, "std": 2}
     reader.finish()
 
 
-def test_sub_tables_know_their_path():
-    with pytest.raises(ConfigError, match="my.toml: sampler.inner.x must be an integer"):
+def test_sub_tables_know_their_path() -> None:
+    with pytest.raises(ConfigError, match=r"my.toml: sampler.inner.x must be an integer"):
         table(inner={"x": "y"}).table("inner").integer("x")
 
 
-def test_describe_value_knows_every_toml_type():
+def test_describe_value_knows_every_toml_type() -> None:
     import datetime
 
     assert describe_value({}) == "a table"
