@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sciinf.core.conditional import ConditionalPrior
 from sciinf.core.errors import ConfigError, PriorError
-from sciinf.core.priors import Fixed, Prior
+from sciinf.core.prior_base import Fixed, Prior
 
 __all__ = ["Parameter", "check_name"]
 
@@ -28,14 +29,15 @@ def check_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A named quantity with its prior, unit and LaTeX label.
+    r"""A named quantity with its prior, unit and LaTeX label.
 
     Parameters
     ----------
     name : str
         Matches ``[A-Za-z][A-Za-z0-9_]*``.
-    prior : Prior
-        One-dimensional prior; `Fixed` for a value that is passed to the engine but not sampled.
+    prior : Prior or ConditionalPrior
+        One-dimensional prior; `Fixed` for a value that is passed to the engine but not sampled; a `ConditionalPrior` for one whose
+        numbers follow from earlier parameters.
     unit : str
         For tables and labels; empty for dimensionless.
     latex : str
@@ -48,26 +50,26 @@ class Parameter:
     ConfigError
         If the name is not allowed.
     PriorError
-        If ``prior`` is not a Prior, or a periodic parameter has an infinite support.
+        If ``prior`` is neither, or a periodic parameter has an infinite support.
 
     Examples
     --------
     >>> from sciinf.core.priors import Uniform
-    >>> Parameter("spacing", Uniform(1.0, 10.0), unit="Hz", latex=r"\\Delta f").label
-    '\\\\Delta f\\\\ [\\\\mathrm{Hz}]'
+    >>> Parameter("spacing", Uniform(1.0, 10.0), unit="Hz", latex=r"\Delta f").label
+    '\\Delta f\\ [\\mathrm{Hz}]'
     """
 
     name: str
-    prior: Prior
+    prior: Prior | ConditionalPrior
     unit: str = ""
     latex: str = ""
     periodic: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if not isinstance(self.prior, Prior):
+        if not isinstance(self.prior, (Prior, ConditionalPrior)):
             raise PriorError(f"parameter '{self.name}': prior must be a Prior such as Uniform(0, 1), got {type(self.prior).__name__}")
-        low, high = self.prior.support
+        low, high = self.prior.support or (float("-inf"), float("inf"))
         if self.periodic and not (low > float("-inf") and high < float("inf")):
             raise PriorError(f"parameter '{self.name}': a periodic parameter needs a finite support, got ({low:g}, {high:g})")
 
