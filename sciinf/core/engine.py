@@ -25,6 +25,7 @@ __all__ = [
     "figures_of",
     "predict_of",
     "provenance_of",
+    "references_of",
     "simulator_of",
     "smooth_of",
 ]
@@ -165,6 +166,12 @@ def provenance_of(engine: Engine) -> Mapping[str, Any]:
     "unverified data"); empty where the engine says nothing.
     """
     method = _capability(engine, "provenance")
+    return {} if method is None else method()
+
+
+def references_of(engine: Engine) -> Mapping[str, tuple[float, float, str]]:
+    """Published values that a report sets beside the posterior: name to (mean, standard deviation, source); empty where there are none."""
+    method = _capability(engine, "reference_values")
     return {} if method is None else method()
 
 
