@@ -1,0 +1,88 @@
+"""A finished dynesty run as the fields of a Posterior: where each dead point was born, volumes, weights, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciinf.core.problem import Problem
+from sciinf.results.nested import insertion_ranks
+
+__all__ = ["births", "posterior_fields"]
+
+LOWEST = -1e300  # dynesty's stand-in for ln L = -inf
+
+
+def births(slots: NDArray[np.int64], log_likelihood: NDArray[np.float64], starts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Contour inside which each dead point was drawn.
+
+    Parameters
+    ----------
+    slots : (n,) int64 array
+        Live-point slot of each dead point, in order of death: when a point dies its successor takes the slot.
+    log_likelihood : (n,) float64 array
+        ln L in the same order.
+    starts : (n,) float64 array
+        Contour inside which the first point of the slot was drawn.
+
+    Examples
+    --------
+    >>> births(np.array([0, 1, 0]), np.array([1.0, 2.0, 3.0]), np.full(3, -np.inf))
+    array([-inf, -inf, 1.])
+    """
+    order = np.argsort(slots, kind="stable")
+    sorted_slots, sorted_values = slots[order], log_likelihood[order]
+    first = np.concatenate([[True], sorted_slots[1:] != sorted_slots[:-1]])
+    born = np.empty(len(slots))
+    born[order] = np.where(first, starts[order], np.concatenate([[0.0], sorted_values[:-1]]))
+    return born
+
+
+def posterior_fields(problem: Problem, record: Mapping[str, Any], n_live: int | None) -> dict[str, Any]:
+    """Fields of a Posterior from dynesty's record of a run.
+
+    Parameters
+    ----------
+    problem : Problem
+        For the prior density of the points.
+    record : mapping
+        dynesty's ``saved_run``, live points added and integrals computed.
+    n_live : int, optional
+        Live points of a static run; None for a dynamic one, whose record says.
+
+    Notes
+    -----
+    First points with likelihood zero carry ln L = -inf; a point that replaced one of them was born at the lowest contour there is,
+    -1e300: not at -inf, which would mean the whole prior.
+    """
+    samples = np.array(record["v"], dtype=np.float64)
+    values = np.array([float(value) for value in record["logl"]])
+    log_evidence = float(record["logz"][-1])
+    if n_live is None:
+        count = np.array(record["n"], dtype=np.int64)
+        limits = np.array([bounds[0] for bounds in record["batch_logl_bounds"]], dtype=np.float64)
+        starts = limits[np.array(record["batch"], dtype=np.int64)]
+    else:
+        count = np.minimum(n_live, len(values) - np.arange(len(values))).astype(np.int64)
+        starts = np.full(len(values), -np.inf)
+    born = births(np.array(record["id"], dtype=np.int64), values, starts)
+    log_weights = np.array(record["logwt"], dtype=np.float64) - log_evidence
+    zero = values <= LOWEST
+    ranks, _ = insertion_ranks(values, born)
+    return {
+        "samples": samples,
+        "log_weights": np.where(zero, -np.inf, log_weights),
+        "log_likelihood": np.where(zero, -np.inf, values),
+        "log_prior": problem.log_prior_many(samples),
+        "log_evidence": log_evidence,
+        "log_evidence_error": float(np.sqrt(record["logzvar"][-1])),
+        "information": float(record["h"][-1]),
+        "birth_log_likelihood": born,
+        "n_live": count,
+        "log_volume": np.array(record["logvol"], dtype=np.float64),
+        "insertion_rank": ranks,
+        "run": np.zeros(len(values), dtype=np.int64),
+    }
