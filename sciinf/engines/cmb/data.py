@@ -177,7 +177,9 @@ class PlanckFiles:
                 f"{self.source}; {len(wrong)} such files). Restore the file, or use your own with allow_unknown_data=True"
             )
         if wrong:
-            _LOGGER.warning("component %s uses unverified data: %s", component, ", ".join(wrong))
+            _LOGGER.warning(
+                "component %s uses unverified data (%d of %d files differ from the real ones)", component, len(wrong), len(found)
+            )
         _LOGGER.info("component %s: data from %s", component, self.source)
         return Origin(self.source, found, ("unverified data",) if wrong else ())
 

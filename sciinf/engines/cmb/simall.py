@@ -66,7 +66,7 @@ class SimAllMock:
             raise ConfigError(f"SimAllMock needs 0 < f_sky <= 1 and noise > 0 (muK^2), got f_sky={self.f_sky}, noise={self.noise}")
 
     def _half_nu(self) -> NDArray[np.float64]:
-        return 0.5 * self.f_sky * (2.0 * np.arange(SIMALL_L_MIN, SIMALL_L_MAX + 1) + 1.0)
+        return np.asarray(0.5 * self.f_sky * (2.0 * np.arange(SIMALL_L_MIN, SIMALL_L_MAX + 1) + 1.0), dtype=np.float64)
 
     def draw(self, ee: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
         """Observed D_hat (28,) at D_l^EE / A_planck^2 = ``ee`` (28,), l = 2..29, muK^2; may be negative, above -noise."""

@@ -265,6 +265,10 @@ class SpectraBatch:
         """Model ``i``, as views and unchecked (it may hold NaN)."""
         return Spectra.unchecked({name: values[i] for name in SPECTRA if (values := getattr(self, name.lower())) is not None})
 
+    def take(self, rows: NDArray[np.int64]) -> SpectraBatch:
+        """The given rows, copied, as another batch."""
+        return SpectraBatch(**{name.lower(): self[name][rows] for name in self.l_max})
+
     @classmethod
     def stack(cls, models: Iterable[Spectra]) -> SpectraBatch:
         """A batch of ``models``, which must have the same spectra and lengths."""

@@ -1,0 +1,356 @@
+"""The hybrid likelihood: one theory, several components, their nuisance parameters united."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciinf.core.engine import CompiledLikelihood
+from sciinf.core.errors import ConfigError, DataError, nearest_names
+from sciinf.core.fingerprint import sha256_of
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_set import PriorSet
+from sciinf.engines.cmb.component import Component, check_spectra
+from sciinf.engines.cmb.kernels import KERNEL_VERSION
+from sciinf.engines.cmb.lcdm import theory_priors
+from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
+from sciinf.engines.cmb.theory import Theory
+
+__all__ = ["OVERLAPS", "Hybrid"]
+
+_CHUNK = 8  # rows whose spectra are held at once: 160 kB per spectrum
+
+OVERLAPS: tuple[tuple[str, str, str], ...] = (
+    ("low_tt_bins", "commander", "both use TT at l 2-29"),
+    ("pixel_teb", "low_tt_bins", "both use TT at l 2-29"),
+    ("pixel_teb", "commander", "both use TT at l 2-29"),
+    ("pixel_teb", "low_ee", "both use EE at l 2-29"),
+    ("plik_lite", "plik_style", "both use TT, TE, EE at l >= 30"),
+    *(
+        ("lensing_marginalised", other, "its covariance already marginalises the CMB spectra")
+        for other in ("plik_lite", "plik_style", "low_tt_bins", "commander", "low_ee", "pixel_teb", "lensing")
+    ),
+)
+"""Pairs of components that use the same data twice, and why."""
+
+
+def _check_overlaps(components: tuple[Component, ...]) -> None:
+    """ConfigError for two components of one name, or a refused pair."""
+    names = [component.name for component in components]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise ConfigError(f"two components are called '{name}': the same data would be used twice")
+    for one, other, rule in OVERLAPS:
+        if one in names and other in names:
+            raise ConfigError(f"components {one} and {other} cannot be combined: {rule}. Leave one out")
+
+
+def _united_nuisances(theory: Theory, components: tuple[Component, ...]) -> tuple[Parameter, ...]:
+    """Nuisance parameters in component order, each once; ConfigError where two components disagree about a prior."""
+    found: dict[str, tuple[Parameter, str]] = {}
+    for component in components:
+        members = {member.name: member for member in component.default_priors().members if isinstance(member, Parameter)}
+        for name in component.nuisance:
+            if name in theory.parameters:
+                raise ConfigError(f"component {component.name}: nuisance parameter '{name}' has the name of a theory parameter")
+            if name not in members:
+                raise ConfigError(f"component {component.name} gives no default prior for its nuisance parameter '{name}'")
+            known = found.setdefault(name, (members[name], component.name))
+            if known[0].prior.describe() != members[name].prior.describe():
+                raise ConfigError(
+                    f"nuisance parameter '{name}' has two default priors: {known[0].prior} in {known[1]}, "
+                    f"{members[name].prior} in {component.name}"
+                )
+    return tuple(member for member, _ in found.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Hybrid:
+    """Sum of CMB likelihood components on one theory's spectra.
+
+    Parameters
+    ----------
+    theory : Theory
+        Gives the spectra; its parameters come first in ``parameters``.
+    components : sequence of Component
+        Independent data sets; their nuisance parameters follow, each once.
+    evaluation : {"auto", "full", "compressed"}
+        "compressed" projects every Gaussian component on the emulator's basis once, when built (same values, far fewer operations);
+        "full" bins and whitens spectra in every call; "auto" compresses where the theory allows.
+    outside : {"error", "reject"}
+        A theory with a box: "error" declares the box, so that a wider prior is a PriorError; "reject" declares none, and points
+        outside are -inf, counted.
+
+    Raises
+    ------
+    ConfigError
+        If two components use the same data, a component needs multipoles that the theory does not give, two default priors of one
+        nuisance parameter differ, or "compressed" is asked of a theory that is not an emulator.
+
+    Notes
+    -----
+    ln L is the sum over components; no covariance between them. A_planck is shared and its prior counted once. The first reason
+    for -inf wins and the components after it are not evaluated; `explain` evaluates all.
+    """
+
+    theory: Theory
+    components: tuple[Component, ...]
+    evaluation: Literal["auto", "full", "compressed"] = "auto"
+    outside: Literal["error", "reject"] = "error"
+    _nuisance: tuple[Parameter, ...] = field(init=False, repr=False)
+    _form: Any = field(init=False, repr=False)
+
+    domain_hint: ClassVar[str] = ", or theory='camb'"
+    can_simulate: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.evaluation not in ("auto", "full", "compressed"):
+            raise ConfigError(f"evaluation = {self.evaluation!r}: {nearest_names(str(self.evaluation), ('auto', 'full', 'compressed'))}")
+        if self.outside not in ("error", "reject"):
+            raise ConfigError(f"outside = {self.outside!r}: {nearest_names(str(self.outside), ('error', 'reject'))}")
+        components = tuple(self.components)
+        if not components:
+            raise ConfigError("a Hybrid needs at least one component")
+        _check_overlaps(components)
+        for component in components:
+            check_spectra(component.name, component.requires, self.theory.l_max)
+        object.__setattr__(self, "components", components)
+        object.__setattr__(self, "_nuisance", _united_nuisances(self.theory, components))
+        object.__setattr__(self, "_form", self._build_form())
+
+    def _build_form(self) -> Any:
+        """The compiled form over the emulator, or None where the theory has none."""
+        if self.evaluation == "compressed":
+            raise ConfigError("evaluation = 'compressed' needs theory='emulator': only its spectra are linear in stored coefficients")
+        return None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Theory parameters, then nuisance parameters."""
+        return (*self.theory.parameters, *(member.name for member in self._nuisance))
+
+    @property
+    def nuisance_parameters(self) -> tuple[Parameter, ...]:
+        """Nuisance parameters with their default priors, in component order, each once."""
+        return self._nuisance
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the components, in order."""
+        return tuple(component.name for component in self.components)
+
+    def component(self, name: str) -> Component:
+        """A component by name; ConfigError names the nearest."""
+        for component in self.components:
+            if component.name == name:
+                return component
+        raise ConfigError(f"no component '{name}': {nearest_names(name, self.names)}")
+
+    def log_likelihood(self, theta: NDArray[np.float64]) -> float:
+        """Sum of the components' ln L at ``theta`` (n_parameters,); NaN where theta is not finite, -inf outside the theory's box."""
+        return float(self.log_likelihood_many(np.asarray(theta, dtype=np.float64)[None, :])[0])
+
+    def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`log_likelihood` of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
+        thetas = self._checked(thetas)
+        values = np.where(np.all(np.isfinite(thetas), axis=1), 0.0, np.nan)
+        rows = np.flatnonzero(~np.isnan(values))
+        inside = self._inside(thetas[rows])
+        values[rows[~inside]] = -np.inf
+        rows = rows[inside]
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            values[chunk] = self._sum(thetas[chunk])
+        return values
+
+    def _checked(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        thetas = np.ascontiguousarray(thetas, dtype=np.float64)
+        if thetas.ndim != 2 or thetas.shape[1] != len(self.parameters):
+            raise ConfigError(f"theta must have {len(self.parameters)} entries ({', '.join(self.parameters)}), got shape {thetas.shape}")
+        return thetas
+
+    def _inside(self, thetas: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each row lies in the theory's box and every calibration is positive (what needs no spectra)."""
+        inside = np.ones(len(thetas), dtype=bool)
+        for name, (low, high) in (self.theory.domain() or {}).items():
+            column = thetas[:, self.parameters.index(name)]
+            inside &= (column >= low) & (column <= high)
+        return inside
+
+    def _sum(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum over components of a few finite rows inside the box; a row that is -inf is not given to the components that follow."""
+        batch = self._spectra(thetas)
+        nuisances = self._nuisances(thetas)
+        total, alive = np.zeros(len(thetas)), np.arange(len(thetas))
+        for component in self.components:
+            if len(alive) < len(thetas):
+                part = {name: values[alive] for name, values in nuisances.items()}
+                found = component.log_likelihood_many(batch.take(alive), part)
+            else:
+                found = component.log_likelihood_many(batch, nuisances)
+            total[alive] += found
+            alive = alive[total[alive] > -np.inf]
+            if not len(alive):
+                break
+        return total
+
+    def _spectra(self, thetas: NDArray[np.float64]) -> SpectraBatch:
+        """Spectra of each row; where the theory raises DataError for one (its arrays held NaN), that row is NaN."""
+        points = np.ascontiguousarray(thetas[:, : len(self.theory.parameters)])
+        try:
+            return self.theory.spectra_many(points)
+        except DataError:
+            return SpectraBatch.stack([self._one(point) for point in points])
+
+    def _one(self, point: NDArray[np.float64]) -> Spectra:
+        """Spectra at one theory point, NaN where the theory raises DataError."""
+        try:
+            return self.theory.spectra(point)
+        except DataError:
+            return Spectra.unchecked({name: np.full(l_max + 1, np.nan) for name, l_max in self.theory.l_max.items()})
+
+    def _nuisances(self, thetas: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        first = len(self.theory.parameters)
+        return {member.name: np.ascontiguousarray(thetas[:, first + i]) for i, member in enumerate(self._nuisance)}
+
+    def _point(self, theta: NDArray[np.float64]) -> tuple[Spectra, dict[str, float]]:
+        """Spectra and nuisance parameters at one theta (n_parameters,)."""
+        theta = self._checked(np.asarray(theta, dtype=np.float64)[None, :])
+        return self._spectra(theta).row(0), {name: float(values[0]) for name, values in self._nuisances(theta).items()}
+
+    def spectra(self, theta: NDArray[np.float64]) -> Spectra:
+        """The theory's spectra at ``theta`` (n_parameters,)."""
+        return self._point(theta)[0]
+
+    def default_priors(self) -> PriorSet:
+        """The theory's own default priors, or uniform ones on its box; then each nuisance parameter's, once.
+
+        Raises
+        ------
+        ConfigError
+            If the theory has neither.
+        """
+        return theory_priors(self.theory, self._nuisance)
+
+    def domain(self) -> dict[str, tuple[float, float]] | None:
+        """The theory's box by sampled name; None with ``outside="reject"`` or a theory without one."""
+        return self.theory.domain() if self.outside == "error" else None
+
+    def edges(self) -> dict[str, tuple[float, float]] | None:
+        """The theory's box whatever ``outside`` is: what an edge report compares the posterior with."""
+        return self.theory.domain()
+
+    def explain(self, theta: NDArray[np.float64]) -> list[str]:
+        """Why `log_likelihood` is -inf or NaN at ``theta``: one line per reason, of every component; empty where it is finite."""
+        values = np.asarray(theta, dtype=np.float64)
+        bad = [f"{name} = {value} is not finite" for name, value in zip(self.parameters, values, strict=True) if not math.isfinite(value)]
+        if bad:
+            return bad
+        lines = []
+        for name, (low, high) in (self.theory.domain() or {}).items():
+            value = values[self.parameters.index(name)]
+            if not low <= value <= high:
+                lines.append(f"theory: {name} = {value:g} is outside [{low:g}, {high:g}]")
+        if lines:
+            return lines
+        try:
+            lines = list(self.theory.explain(values[: len(self.theory.parameters)]))
+            self.theory.spectra(values[: len(self.theory.parameters)])
+        except DataError as error:
+            lines.append(f"theory: {error}")
+        spectra, nuisance = self._point(values)
+        for component in self.components:
+            lines.extend(component.explain(spectra, nuisance))
+        return lines
+
+    def breakdown(self, theta: NDArray[np.float64]) -> dict[str, float]:
+        """chi2 = -2 ln L of each component at ``theta`` (n_parameters,)."""
+        spectra, nuisance = self._point(theta)
+        return {component.name: component.chi2(spectra, nuisance) for component in self.components}
+
+    def predict(self, theta: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Each component's model of its data at ``theta``, by component name."""
+        spectra, nuisance = self._point(theta)
+        found: dict[str, NDArray[np.float64]] = {}
+        for component in self.components:
+            found.update(component.predict(spectra, nuisance))
+        return found
+
+    @property
+    def derived_names(self) -> tuple[str, ...]:
+        """The theory's derived parameters, then chi2 of each component and their total."""
+        return (*self.theory.derived_names, *(f"chi2__{name}" for name in self.names), "chi2__total")
+
+    def derived_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derived quantities (n, n_derived) of each row of ``thetas`` (n, n_parameters)."""
+        thetas = self._checked(thetas)
+        parts = self.components_many(thetas)
+        theory = self.theory.derived_many(np.ascontiguousarray(thetas[:, : len(self.theory.parameters)]))
+        return np.column_stack([theory, -2.0 * parts, -2.0 * parts.sum(axis=1)])
+
+    def components_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log-likelihood of each component (n, n_components) at each row of ``thetas`` (n, n_parameters)."""
+        thetas = self._checked(thetas)
+        parts = np.empty((len(thetas), len(self.components)))
+        for start in range(0, len(thetas), _CHUNK):
+            rows = thetas[start : start + _CHUNK]
+            batch, nuisances = self._spectra(rows), self._nuisances(rows)
+            for k, component in enumerate(self.components):
+                parts[start : start + _CHUNK, k] = component.log_likelihood_many(batch, nuisances)
+        return parts
+
+    def simulate(self, theta: NDArray[np.float64], rng: np.random.Generator) -> dict[str, Any]:
+        """Data of every component drawn at ``theta`` (n_parameters,), by component name."""
+        spectra, nuisance = self._point(theta)
+        return {component.name: component.simulate(spectra, nuisance, rng) for component in self.components}
+
+    def with_data(self, data: Mapping[str, Any]) -> Hybrid:
+        """The same experiment with other data for the components named; the others keep theirs."""
+        for name in data:
+            self.component(name)
+        components = tuple(item.with_data(data[item.name]) if item.name in data else item for item in self.components)
+        return replace(self, components=components)
+
+    def smooth(self) -> Hybrid:
+        """The same Hybrid with linear SimAll look-up, for searches by gradient."""
+        components = tuple(item.smooth() if hasattr(item, "smooth") else item for item in self.components)
+        changed = any(one is not other for one, other in zip(components, self.components, strict=True))
+        return replace(self, components=components) if changed else self
+
+    def compiled(self) -> CompiledLikelihood | None:
+        """The scalar kernel with its packed data, or None where the theory is not an emulator."""
+        return None if self._form is None else self._form.compiled()
+
+    def citations(self) -> tuple[str, ...]:
+        """What to cite: each component's papers, each once."""
+        return tuple(dict.fromkeys(item for component in self.components for item in component.citations()))
+
+    def provenance(self) -> dict[str, Any]:
+        """Origin of the data for the manifest: relative file names and their sha256, sources, notes."""
+        files: dict[str, str] = {}
+        for component in self.components:
+            files.update(component.origin.files)
+        sources = dict.fromkeys(component.origin.source for component in self.components)
+        notes = dict.fromkeys(note for component in self.components for note in component.origin.notes)
+        return {"files": dict(sorted(files.items())), "source": ", ".join(sources), "notes": list(notes)}
+
+    def comparison_key(self) -> str:
+        """sha256 over the data of every component: evidences may be compared only where it is equal."""
+        return sha256_of("cmb-data", sorted(component.fingerprint() for component in self.components))
+
+    def fingerprint(self) -> str:
+        """sha256 over theory, data, kernel version and options."""
+        parts = [component.fingerprint() for component in self.components]
+        form = "spectra" if self._form is None else str(self._form.fingerprint())
+        return sha256_of("cmb", KERNEL_VERSION, self.theory.fingerprint(), list(self.parameters), parts, form, self.outside)
+
+    def figures(self, posterior: Any) -> dict[str, Any]:
+        """The engine's own matplotlib figures of a Posterior, by name."""
+        from sciinf.engines.cmb.plots import figures
+
+        return figures(self, posterior)
