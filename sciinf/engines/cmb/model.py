@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from sciinf.engines.cmb.lcdm import theory_priors
 from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
 from sciinf.engines.cmb.theory import Theory
 
-__all__ = ["OVERLAPS", "Hybrid"]
+__all__ = ["OVERLAPS", "Form", "Hybrid"]
 
 _CHUNK = 8  # rows whose spectra are held at once: 160 kB per spectrum
 
@@ -69,6 +69,21 @@ def _united_nuisances(theory: Theory, components: tuple[Component, ...]) -> tupl
     return tuple(member for member, _ in found.values())
 
 
+class Form(Protocol):
+    """A hybrid compiled over one theory: what ``theory.form(components, nuisance, evaluation)`` gives, or None where it cannot.
+
+    ``theta`` is in the order of the theory's parameters, then ``nuisance``. Values are as `Hybrid` defines them: NaN for a theta that is
+    not finite, -inf outside the theory's box, for A_planck <= 0 and where a component is -inf.
+    """
+
+    @property
+    def evaluation(self) -> str: ...  # noqa: D102
+    def log_likelihood(self, theta: NDArray[np.float64]) -> float: ...  # noqa: D102
+    def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]: ...  # noqa: D102
+    def components_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]: ...  # noqa: D102
+    def compiled(self) -> CompiledLikelihood: ...  # noqa: D102
+
+
 @dataclass(frozen=True, eq=False)
 class Hybrid:
     """Sum of CMB likelihood components on one theory's spectra.
@@ -103,7 +118,7 @@ class Hybrid:
     evaluation: Literal["auto", "full", "compressed"] = "auto"
     outside: Literal["error", "reject"] = "error"
     _nuisance: tuple[Parameter, ...] = field(init=False, repr=False)
-    _form: Any = field(init=False, repr=False)
+    _form: Form | None = field(init=False, repr=False)
 
     domain_hint: ClassVar[str] = ", or theory='camb'"
     can_simulate: ClassVar[bool] = True
@@ -123,8 +138,14 @@ class Hybrid:
         object.__setattr__(self, "_nuisance", _united_nuisances(self.theory, components))
         object.__setattr__(self, "_form", self._build_form())
 
-    def _build_form(self) -> Any:
-        """The compiled form over the emulator, or None where the theory has none."""
+    def _build_form(self) -> Form | None:
+        """The compiled form that the theory offers for these components, or None."""
+        method = getattr(self.theory, "form", None)
+        if callable(method):
+            names = tuple(member.name for member in self._nuisance)
+            form: Form | None = method(self.components, names, self.evaluation)
+            if form is not None:
+                return form
         if self.evaluation == "compressed":
             raise ConfigError("evaluation = 'compressed' needs theory='emulator': only its spectra are linear in stored coefficients")
         return None
@@ -153,11 +174,15 @@ class Hybrid:
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
         """Sum of the components' ln L at ``theta`` (n_parameters,); NaN where theta is not finite, -inf outside the theory's box."""
+        if self._form is not None:
+            return self._form.log_likelihood(self._checked(np.asarray(theta, dtype=np.float64)[None, :])[0])
         return float(self.log_likelihood_many(np.asarray(theta, dtype=np.float64)[None, :])[0])
 
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """`log_likelihood` of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
         thetas = self._checked(thetas)
+        if self._form is not None:
+            return self._form.log_likelihood_many(thetas)
         values = np.where(np.all(np.isfinite(thetas), axis=1), 0.0, np.nan)
         rows = np.flatnonzero(~np.isnan(values))
         inside = self._inside(thetas[rows])
@@ -296,6 +321,8 @@ class Hybrid:
     def components_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-likelihood of each component (n, n_components) at each row of ``thetas`` (n, n_parameters)."""
         thetas = self._checked(thetas)
+        if self._form is not None:
+            return self._form.components_many(thetas)
         parts = np.empty((len(thetas), len(self.components)))
         for start in range(0, len(thetas), _CHUNK):
             rows = thetas[start : start + _CHUNK]
@@ -346,7 +373,7 @@ class Hybrid:
     def fingerprint(self) -> str:
         """sha256 over theory, data, kernel version and options."""
         parts = [component.fingerprint() for component in self.components]
-        form = "spectra" if self._form is None else str(self._form.fingerprint())
+        form = "spectra" if self._form is None else self._form.evaluation
         return sha256_of("cmb", KERNEL_VERSION, self.theory.fingerprint(), list(self.parameters), parts, form, self.outside)
 
     def figures(self, posterior: Any) -> dict[str, Any]:
