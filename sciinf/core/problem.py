@@ -160,29 +160,33 @@ class Problem:
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ln L of each row of ``thetas`` (n, n_dim), as an (n,) array, guarded as `log_likelihood`."""
         thetas = np.atleast_2d(np.asarray(thetas, dtype=np.float64))
+        if not self.priors.is_constrained and len(thetas):
+            return self._values_of(thetas)
         values = np.full(len(thetas), -np.inf)
-        inside = self.priors.inside(thetas) if self.priors.is_constrained else np.ones(len(thetas), dtype=bool)
-        rows = np.flatnonzero(inside)
+        rows = np.flatnonzero(self.priors.inside(thetas))
         self._counts[1] += len(thetas) - len(rows)
-        if not len(rows):
-            return values
-        points = self.engine_theta(thetas if len(rows) == len(thetas) else thetas[rows])
-        self._counts[0] += len(rows)
+        if len(rows):
+            values[rows] = self._values_of(thetas[rows])
+        return values
+
+    def _values_of(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The engine's values of all rows of ``thetas`` (n, n_dim), guarded."""
+        points = self.engine_theta(thetas)
+        self._counts[0] += len(thetas)
         try:
             found = np.asarray(self.engine.log_likelihood_many(points))
         except LikelihoodError:
             raise
         except Exception as error:
+            raise LikelihoodError(self._message(thetas[0], f"raised {type(error).__name__} (batch of {len(thetas)}): {error}")) from error
+        if found.shape != (len(thetas),) or found.dtype.kind != "f":
             raise LikelihoodError(
-                self._message(thetas[rows[0]], f"raised {type(error).__name__} (batch of {len(rows)}): {error}")
-            ) from error
-        if found.shape != (len(rows),) or found.dtype.kind != "f":
-            raise LikelihoodError(
-                f"{self.name}: log_likelihood_many must return {len(rows)} real numbers, got shape {found.shape}, dtype {found.dtype}"
+                f"{self.name}: log_likelihood_many must return {len(thetas)} real numbers, got shape {found.shape}, dtype {found.dtype}"
             )
-        values[rows] = found
-        if not np.all(np.isfinite(found)):
-            for i in rows[~np.isfinite(found)]:
+        values = np.array(found, dtype=np.float64)
+        finite = np.isfinite(values)
+        if not finite.all():
+            for i in np.flatnonzero(~finite):
                 values[i] = self._judge(thetas[i], float(values[i]))
         return values
 
@@ -232,7 +236,10 @@ class Problem:
         """`log_posterior` of each row of ``thetas`` (n, n_dim)."""
         thetas = np.atleast_2d(np.asarray(thetas, dtype=np.float64))
         values = self.log_prior_many(thetas)
-        rows = np.flatnonzero(values > -np.inf)
+        possible = values > -np.inf
+        if possible.all():
+            return values + self.log_likelihood_many(thetas)
+        rows = np.flatnonzero(possible)
         if len(rows):
             values[rows] += self.log_likelihood_many(thetas[rows])
         return values

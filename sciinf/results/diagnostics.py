@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import next_fast_len
 from scipy.special import betaincinv, ndtri
 
 from sciinf.core.errors import ConfigError, DataError
@@ -85,7 +86,7 @@ def _rank_normalised(draws: NDArray[np.float64]) -> NDArray[np.float64]:
 def _autocovariance(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Autocovariance of each row at every lag, divided by the number of draws."""
     n = draws.shape[1]
-    padded = 1 << int(2 * n - 1).bit_length()
+    padded = next_fast_len(2 * n - 1, real=True)
     spectrum = np.fft.rfft(draws - draws.mean(axis=1, keepdims=True), n=padded, axis=1)
     return np.asarray(np.fft.irfft(np.abs(spectrum) ** 2, n=padded, axis=1)[:, :n] / n)
 

@@ -35,6 +35,7 @@ _BLOCK = 500  # steps for which emcee's storage grows at a time
 _BURN_TAUS = 5
 _MIN_ESS = 1000
 _N_BLOBS = 2
+_NEARLY = 1e-9
 
 
 def resolved(problem: Problem, settings: Emcee) -> dict[str, Any]:
@@ -42,12 +43,52 @@ def resolved(problem: Problem, settings: Emcee) -> dict[str, Any]:
     return {**settings.describe(), "engine": "emcee", "form": "batched"}
 
 
+class _TogetherMove(emcee.moves.RedBlueMove):  # type: ignore[misc]
+    """emcee's step with the accept test of a half ensemble in one expression: emcee's draws in emcee's order, the same chain."""
+
+    def propose(self, model: Any, state: Any) -> tuple[Any, NDArray[np.bool_]]:
+        """One step of all walkers; which were accepted."""
+        self.setup(state.coords)
+        accepted = np.zeros(len(state.coords), dtype=bool)
+        halves = np.arange(len(accepted)) % self.nsplits
+        if self.randomize_split:
+            model.random.shuffle(halves)
+        for half in range(self.nsplits):
+            moving = halves == half
+            sets = [state.coords[halves == other] for other in range(self.nsplits)]
+            points, factors = self.get_proposal(sets[half], sets[:half] + sets[half + 1 :], model.random)
+            values, blobs = model.compute_log_prob_fn(points)
+            gain, bar = factors + values - state.log_prob[moving], model.random.rand(len(points))
+            margin = gain - np.log(bar)
+            passed = margin > 0.0
+            for i in np.flatnonzero(np.abs(margin) < _NEARLY):  # where a vector's log and a number's might disagree
+                passed[i] = gain[i] > np.log(bar[i])
+            accepted[moving] = passed
+            state = self.update(state, emcee.State(points, log_prob=values, blobs=blobs), accepted, moving)
+        return state, accepted
+
+
+class _Stretch(_TogetherMove, emcee.moves.StretchMove):  # type: ignore[misc]
+    pass
+
+
+class _DifferentialEvolution(_TogetherMove, emcee.moves.DEMove):  # type: ignore[misc]
+    pass
+
+
+class _Snooker(_TogetherMove, emcee.moves.DESnookerMove):  # type: ignore[misc]
+    pass
+
+
 def _moves(settings: Emcee) -> Any:
-    if settings.moves == "stretch":
-        return emcee.moves.StretchMove()
-    if settings.moves == "de":
-        return emcee.moves.DEMove()
-    return [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
+    """emcee's moves; with ``engine="emcee"`` as they are, else with `_TogetherMove`, which makes the same chain sooner."""
+    stock = settings.engine == "emcee"
+    stretch = emcee.moves.StretchMove if stock else _Stretch
+    evolution = emcee.moves.DEMove if stock else _DifferentialEvolution
+    snooker = emcee.moves.DESnookerMove if stock else _Snooker
+    if settings.moves == "mix":
+        return [(evolution(), 0.8), (snooker(), 0.2)]
+    return evolution() if settings.moves == "de" else stretch()
 
 
 def _log_likelihoods(problem: Problem, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,13 +172,14 @@ def judge(chain: NDArray[np.float64], settings: Emcee) -> ChainLength:
 
     Notes
     -----
-    Burn-in and tau depend on each other: tau is first estimated on the second half, the burn-in is 5 tau (or as set), and tau is
+    Burn-in and tau depend on each other: tau is first estimated on the second half (of every other walker), the burn-in is 5 tau (or as set), and tau is
     estimated again behind it. The estimate is stable where leaving out the last tau steps changes the longest one by less than
     ``rtol_tau``.
     """
     n_steps, n_walkers, _ = chain.shape
     if isinstance(settings.burn, str):
-        burn = min(math.ceil(_BURN_TAUS * float(np.max(_taus(chain[n_steps // 2 :])))), n_steps // 2)
+        rough = _taus(chain[n_steps // 2 :, ::2])
+        burn = min(math.ceil(_BURN_TAUS * float(np.max(rough))), n_steps // 2)
     else:
         burn = min(settings.burn, n_steps - 1)
     tau = _taus(chain[burn:])

@@ -55,7 +55,7 @@ def test_a_constant_likelihood_gives_the_prior_back(settings: Settings) -> None:
     for i, member in enumerate(known.problem.priors.members):
         assert stats.kstest(draws[::keep, i], member.prior.cdf).pvalue > 1e-4
     if posterior.log_evidence is not None:
-        assert posterior.log_evidence == pytest.approx(0.0, abs=1e-9)
+        assert abs(posterior.log_evidence) < 2.0 / QUICK_NESTED.n_live  # the trapezium rule leaves out 3 half shells of 1 / (n_live + 1)
 
 
 @pytest.mark.parametrize("settings", [QUICK_NESTED, Emcee(n_walkers=16, n_steps=150)], ids=["dynesty", "emcee"])
