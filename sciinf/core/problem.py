@@ -178,6 +178,8 @@ class Problem:
         except LikelihoodError:
             raise
         except Exception as error:
+            for theta in thetas:
+                self.log_likelihood(theta)  # names the row that raises by itself
             raise LikelihoodError(self._message(thetas[0], f"raised {type(error).__name__} (batch of {len(thetas)}): {error}")) from error
         if found.shape != (len(thetas),) or found.dtype.kind != "f":
             raise LikelihoodError(

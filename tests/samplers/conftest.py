@@ -1,0 +1,8 @@
+"""Makes `pool_likelihoods` importable here and in worker processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,188 @@
+"""Pools: the same values wherever they run, counts that add up, small tasks, and failures that reach the user."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pool_likelihoods as likelihoods
+import pytest
+
+from sciinf.calibration import analytic
+from sciinf.core.errors import ConfigError, LikelihoodError
+from sciinf.core.function_engine import FunctionEngine
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_set import PriorSet
+from sciinf.core.priors import Uniform
+from sciinf.core.problem import Problem
+from sciinf.samplers import pools
+from sciinf.samplers.dynesty import _DynestyPool, _new_sampler
+from sciinf.samplers.sample import sample
+from sciinf.samplers.session import likelihood_of
+from sciinf.samplers.settings import Dynesty, Emcee
+
+NESTED = Dynesty(n_live=40, walks=10, dlogz=0.5)
+CHAIN = Emcee(n_walkers=12, n_steps=60)
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[pools.ProcessPool]:
+    pool = pools.ProcessPool(analytic.gauss3().problem, 2)
+    yield pool
+    pool.close()
+
+
+def points(n: int, n_dim: int = 3) -> np.ndarray:
+    return np.random.default_rng(1).uniform(-3.0, 3.0, size=(n, n_dim))
+
+
+def test_two_processes_give_the_same_values_in_order_and_count_their_calls(two_workers: pools.ProcessPool) -> None:
+    problem = analytic.gauss3().problem
+    serial = pools.SerialPool(problem)
+    before, thetas = two_workers.counts().calls, list(points(37))
+    assert two_workers.map(likelihood_of, thetas) == serial.map(likelihood_of, thetas)
+    assert serial.counts().calls == 37
+    assert two_workers.counts().calls - before == 37
+
+
+def test_an_empty_map_is_empty(two_workers: pools.ProcessPool) -> None:
+    assert two_workers.map(likelihood_of, []) == []
+
+
+def test_workers_use_one_thread_each(two_workers: pools.ProcessPool) -> None:
+    threads = two_workers.map(_threads_here, [0, 1])
+    assert threads == [(1, "1")] * 2
+
+
+def _threads_here(problem: Problem, item: int) -> tuple[int, str]:
+    from threadpoolctl import threadpool_info
+
+    return max(info["num_threads"] for info in threadpool_info()), os.environ["NUMBA_NUM_THREADS"]
+
+
+@pytest.mark.parametrize(("proposal", "n_dim"), [("rwalk", 3), ("rslice", 3), ("slice", 3), ("rwalk", 7)])
+def test_a_task_is_less_than_a_kilobyte(proposal: Any, n_dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes pickled per proposal as two workers get them, the problem being 1 MB."""
+    rng = np.random.default_rng(1)
+    engine = FunctionEngine(_with_data, [f"x{i}" for i in range(n_dim)], data=rng.normal(size=125_000), version="1")
+    problem = Problem(engine, PriorSet([Parameter(f"x{i}", Uniform(-5, 5)) for i in range(n_dim)]))
+    sizes: list[float] = []
+    serial = pools.SerialPool(problem)
+
+    class Weighing:
+        size = 2
+
+        def map(self, function: Any, items: Any) -> Any:
+            shares = pools._shares(items, self.size)
+            sizes.extend(len(pickle.dumps((function, share), protocol=pickle.HIGHEST_PROTOCOL)) / len(share) for share in shares)
+            return serial.map(function, items)
+
+    settings = Dynesty(n_live=40, proposal=proposal, dlogz=1.0)
+    session: Any = type("Session", (), {"problem": problem, "pool": Weighing(), "seed": 1})
+    assert _DynestyPool(problem, Weighing(), 8).size == 8  # type: ignore[arg-type]
+    sampler = _new_sampler(session, settings, None)
+    for _, result in zip(range(300), sampler.sample(dlogz=1.0), strict=False):
+        assert np.isfinite(result.loglstar)
+    assert len(pickle.dumps(problem)) > 1_000_000
+    assert max(sizes[2:]) < 1000.0
+
+
+def _with_data(theta: np.ndarray, data: np.ndarray) -> float:
+    return -0.5 * float(theta @ theta) + 0.0 * float(data[0])
+
+
+@pytest.mark.parametrize("settings", [NESTED, CHAIN], ids=["dynesty", "emcee"])
+def test_serial_two_workers_and_threads_of_an_executor_give_the_same_bytes_and_counts(settings: Dynesty | Emcee) -> None:
+    problem = likelihoods.of(likelihoods.gauss)
+    one = sample(problem, settings, seed=4, progress=False)
+    two = sample(problem, settings, seed=4, workers=2, progress=False)
+    with ThreadPoolExecutor(3) as executor:
+        three = sample(problem, settings, seed=4, workers=executor, progress=False)
+    assert one.content_hash() == two.content_hash() == three.content_hash()
+    assert one.meta["counts"] == two.meta["counts"] == three.meta["counts"]
+    assert one.meta["counts"]["calls"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [Dynesty(n_live=100, walks=25), Dynesty(n_live=60, walks=20, dynamic=True), Emcee(n_walkers=32)])
+def test_one_two_and_four_workers_give_the_same_bytes(settings: Dynesty | Emcee) -> None:
+    problem = analytic.gauss3().problem
+    hashes = {sample(problem, settings, seed=4, workers=workers, progress=False).content_hash() for workers in (1, 2, 4)}
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("settings", [NESTED, CHAIN], ids=["dynesty", "emcee"])
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (likelihoods.raises_beyond_two, "raised ArithmeticError.*no model beyond two"),
+        (likelihoods.nan_beyond_two, "gave NaN at x=.*, y=.*on_nan"),
+        (likelihoods.infinite_beyond_two, r"gave \+inf at x="),
+    ],
+)
+def test_what_a_likelihood_does_wrong_reaches_the_user_with_theta(
+    settings: Dynesty | Emcee, function: Any, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(LikelihoodError, match=message) as caught:
+        sample(likelihoods.of(function), settings, seed=1, progress=False)
+    assert re.search(r"at x=[234]\.", str(caught.value))
+    assert capfd.readouterr().out == ""
+
+
+def test_an_exception_inside_a_worker_reaches_the_user_with_theta() -> None:
+    pool = pools.ProcessPool(likelihoods.of(likelihoods.raises_beyond_two), 2)
+    try:
+        with pytest.raises(LikelihoodError, match=r"no model beyond two at x=3.0, y=0.0.*Repeat with: problem.log_likelihood"):
+            pool.map(likelihood_of, [np.array([0.0, 0.0]), np.array([3.0, 0.0])])
+    finally:
+        pool.close(now=True)
+
+
+def test_a_dying_worker_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIINF_TEST_PARENT", str(os.getpid()))
+    started = time.monotonic()
+    with pytest.raises(LikelihoodError, match="a worker process died"):
+        sample(likelihoods.of(likelihoods.kills_its_process), CHAIN, seed=1, workers=2, progress=False)
+    assert time.monotonic() - started < 60.0
+
+
+def test_what_a_worker_cannot_import_is_refused_before_anything_starts() -> None:
+    with pytest.raises(ConfigError, match="move it to a module"):
+        sample(likelihoods.of(lambda theta: 0.0), CHAIN, seed=1, workers=2, progress=False)
+
+    def main(theta: np.ndarray) -> float:
+        return 0.0
+
+    main.__module__, main.__qualname__ = "__main__", "main"
+    import __main__
+
+    __main__.main = main  # type: ignore[attr-defined]
+    try:
+        with pytest.raises(ConfigError, match=r"'main' is defined in __main__.*Move it to a module"):
+            sample(likelihoods.of(main), CHAIN, seed=1, workers=2, progress=False)
+    finally:
+        del __main__.main  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True, "2", None])
+def test_workers_must_be_a_number_or_an_executor(workers: Any) -> None:
+    with pytest.raises(ConfigError, match="workers must be"):
+        sample(likelihoods.of(likelihoods.gauss), CHAIN, seed=1, workers=workers, progress=False)
+
+
+def test_limit_threads_holds_inside_the_block_only() -> None:
+    from threadpoolctl import threadpool_info
+
+    def most() -> int:
+        return max(info["num_threads"] for info in threadpool_info())
+
+    before = most()
+    with pools.limit_threads(1):
+        assert most() == 1
+    assert most() == before
