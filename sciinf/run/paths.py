@@ -15,6 +15,7 @@ from typing import Any
 
 from sciinf.core.errors import ConfigError
 from sciinf.core.fingerprint import sha256_of, sha256_of_file
+from sciinf.results.run_log import scrub
 
 __all__ = [
     "Placeholder",
@@ -22,16 +23,12 @@ __all__ = [
     "is_absolute",
     "portable_text",
     "relative_folder",
-    "scrub",
     "sha256_of_path",
     "split_suffix",
     "strings_of",
 ]
 
 _MAX_FILES = 10_000
-_START = r"(?:file://)?(?:/[^\s\"'/`),\]]|~[\w.-]*/|[A-Za-z]:[\\/]{1,2}\w)"
-_QUOTED = re.compile(rf"""(?<=(["'`])){_START}[^"'`\n]*(?=\1)""")
-_BARE = re.compile(rf"""(?:(?<=^)|(?<=[\s"'=(\[,`:])){_START}[^\s"'`),\]]*""", re.MULTILINE)
 
 
 def is_absolute(text: str) -> bool:
@@ -45,23 +42,6 @@ def is_absolute(text: str) -> bool:
     if len(text) < 2 or "\n" in text:
         return False
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or text.startswith(("~", "file:///"))
-
-
-def scrub(text: str) -> str:
-    """``text`` with every absolute path cut to ``<.../last part>``.
-
-    Examples
-    --------
-    >>> scrub("cannot read '/somewhere/deep/table.txt' in km/s (https://example.org/a)")
-    "cannot read '<.../table.txt>' in km/s (https://example.org/a)"
-    """
-    return _BARE.sub(_last_part, _QUOTED.sub(_last_part, text))
-
-
-def _last_part(match: re.Match[str]) -> str:
-    """The last part of a matched path, marked as cut."""
-    last = re.split(r"[/\\]", match.group().rstrip("/\\"))[-1]
-    return f"<.../{last}>"
 
 
 @dataclass(frozen=True)

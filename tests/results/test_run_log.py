@@ -8,11 +8,18 @@ from typing import Never
 import pytest
 
 from sciinf.core.errors import SciinfWarning
-from sciinf.run.logs import run_log
+from sciinf.results.run_log import run_log, scrub
 
 
 def fail(path: Path) -> Never:
     raise ValueError(f"cannot read {path}")
+
+
+def stop(path: Path) -> None:
+    try:
+        fail(path)
+    except ValueError as error:
+        raise RuntimeError("stopped") from error
 
 
 def test_records_warnings_and_tracebacks_reach_the_file(tmp_path: Path) -> None:
@@ -20,13 +27,13 @@ def test_records_warnings_and_tracebacks_reach_the_file(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, category, *place: shown.append(str(message))
-        with pytest.raises(RuntimeError), run_log(path):
+        with run_log(path):
             logging.getLogger("sciinf.samplers").info("drawing from %s", tmp_path / "data.txt")
             warnings.warn("many points at -inf", SciinfWarning, stacklevel=1)
             try:
-                fail(tmp_path)
-            except ValueError as error:
-                raise RuntimeError("stopped") from error
+                stop(tmp_path)
+            except RuntimeError:
+                logging.getLogger("sciinf").exception("the run failed")
     text = path.read_text()
     assert "INFO drawing from <.../data.txt>" in text
     assert "WARNING SciinfWarning: many points at -inf" in text
@@ -52,3 +59,26 @@ def test_it_appends(tmp_path: Path) -> None:
         with run_log(tmp_path / "run.log"):
             logging.getLogger("sciinf").info(word)
     assert [line.split()[-1] for line in (tmp_path / "run.log").read_text().splitlines()] == ["first", "second"]
+
+
+def test_inside_another_block_of_the_same_file_nothing_is_written_twice(tmp_path: Path) -> None:
+    with run_log(tmp_path / "run.log"), run_log(tmp_path / "run.log"):
+        logging.getLogger("sciinf").info("once")
+    assert (tmp_path / "run.log").read_text().count("once") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("File '/a/b/c.py', line 3", "File '<.../c.py>', line 3"),
+        ('File "/a b/c d.py", line 3', 'File "<.../c d.py>", line 3'),
+        ("at /a/b/", "at <.../b>"),
+        ("folder=/x/y; more", "folder=<.../y;> more"),
+        ("(~/data/planck)", "(<.../planck>)"),
+        (r"C:\Users\bob\x.txt is gone", "<.../x.txt> is gone"),
+        ("km/s/Mpc, 1/2, a / b, https://example.org/a", "km/s/Mpc, 1/2, a / b, https://example.org/a"),
+        ("docs/examples/a.toml", "docs/examples/a.toml"),
+    ],
+)
+def test_scrub_cuts_absolute_paths_and_nothing_else(text: str, expected: str) -> None:
+    assert scrub(text) == expected

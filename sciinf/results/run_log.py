@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -11,11 +12,29 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TextIO
 
-from sciinf.run.paths import scrub
-
-__all__ = ["PortableFormatter", "run_log"]
+__all__ = ["PortableFormatter", "run_log", "scrub"]
 
 _log = logging.getLogger("sciinf")
+_START = r"(?:file://)?(?:/[^\s\"'/`),\]]|~[\w.-]*/|[A-Za-z]:[\\/]{1,2}\w)"
+_QUOTED = re.compile(rf"""(?<=(["'`])){_START}[^"'`\n]*(?=\1)""")
+_BARE = re.compile(rf"""(?:(?<=^)|(?<=[\s"'=(\[,`:])){_START}[^\s"'`),\]]*""", re.MULTILINE)
+
+
+def scrub(text: str) -> str:
+    """``text`` with every absolute path cut to ``<.../last part>``.
+
+    Examples
+    --------
+    >>> scrub("cannot read '/somewhere/deep/table.txt' in km/s (https://example.org/a)")
+    "cannot read '<.../table.txt>' in km/s (https://example.org/a)"
+    """
+    return _BARE.sub(_last_part, _QUOTED.sub(_last_part, text))
+
+
+def _last_part(match: re.Match[str]) -> str:
+    """The last part of a matched path, marked as cut."""
+    last = re.split(r"[/\\]", match.group().rstrip("/\\"))[-1]
+    return f"<.../{last}>"
 
 
 class PortableFormatter(logging.Formatter):
@@ -51,8 +70,12 @@ def _walk(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
 
 @contextlib.contextmanager
 def run_log(path: Path) -> Iterator[None]:
-    """Append the package's log and every warning to ``path`` while the block runs; an error that leaves it is logged."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    """Append the package's log and every warning to ``path`` while the block runs; inside another block of the same file, nothing more."""
+    place = str(Path(path).resolve())
+    if any(isinstance(handler, logging.FileHandler) and handler.baseFilename == place for handler in _log.handlers):
+        yield
+        return
+    handler = logging.FileHandler(place, encoding="utf-8")
     handler.setFormatter(PortableFormatter())
     level, show = _log.level, warnings.showwarning
 
@@ -63,13 +86,11 @@ def run_log(path: Path) -> Iterator[None]:
         show(message, category, filename, lineno, file, line)
 
     _log.addHandler(handler)
-    _log.setLevel(min(level, logging.INFO) if level else logging.INFO)
+    if _log.getEffectiveLevel() > logging.INFO:
+        _log.setLevel(logging.INFO)
     warnings.showwarning = showwarning
     try:
         yield
-    except BaseException as error:
-        _log.error("%s", type(error).__name__, exc_info=True)
-        raise
     finally:
         if warnings.showwarning is showwarning:
             warnings.showwarning = show
