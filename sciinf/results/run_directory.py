@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import tempfile
-import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sciinf.core.atomic import write_text
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.results import manifest as manifests
+from sciinf.results.run_log import run_log
 
 if TYPE_CHECKING:
     from sciinf.results.posterior import Posterior
@@ -205,28 +204,8 @@ class RunDirectory:
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
         """Within the block, what the package logs goes to run.log too; tracebacks are cut to module and line."""
-        handler = logging.FileHandler(self.log, encoding="utf-8")
-        handler.setFormatter(_PathFreeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger = logging.getLogger("sciinf")
-        level = logger.level
-        logger.addHandler(handler)
-        if logger.getEffectiveLevel() > logging.INFO:
-            logger.setLevel(logging.INFO)
-        try:
+        with run_log(self.log):
             yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-            handler.close()
-
-
-class _PathFreeFormatter(logging.Formatter):
-    """Log lines whose tracebacks name modules and lines, never paths."""
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        kind, error, trace = ei
-        frames = [f"  {frame.f_globals.get('__name__', '?')}:{line}" for frame, line in traceback.walk_tb(trace)]
-        return "\n".join([*frames, f"{kind.__name__}: {error}"])
 
 
 def _try_lock(handle: int) -> bool:
