@@ -31,7 +31,7 @@ def _check_mergeable(posteriors: Sequence[Posterior]) -> None:
             raise DataError(f"posterior {i} has no n_live or birth_log_likelihood: only nested runs that kept them can be merged")
         if not np.isneginf(item.birth_log_likelihood).any():
             raise DataError(f"posterior {i} has no point drawn from the whole prior: it cannot stand as a run of its own")
-        if np.any(np.diff(item.log_likelihood) < 0.0):
+        if np.any(item.log_likelihood[1:] < item.log_likelihood[:-1]):
             raise DataError(f"posterior {i} is not in order of increasing log_likelihood, the order in which its points died")
 
 
@@ -46,13 +46,17 @@ def _merged_live_points(posteriors: Sequence[Posterior], origin: NDArray[np.int6
 
 
 def _log_volumes(log_likelihood: NDArray[np.float64], n_live: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Expected ln X of dead points in order; points of equal likelihood share the shells of the first, as dynesty's plateaus do."""
+    """Expected ln X of dead points in order; points of equal likelihood share the shells of the first, as dynesty's plateaus do.
+
+    A plateau that holds more points than were alive (no run does that) shrinks by n / (n + 1) a point once its shells are used up.
+    """
     start = np.searchsorted(log_likelihood, log_likelihood, side="left")
     rank = np.arange(len(start)) - start
     top = n_live[start] + 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shrink = np.log(np.maximum(top - rank - 1.0, 0.0)) - np.log(np.maximum(top - rank, 1.0))
-    return np.cumsum(shrink)
+    left = top - rank - 1.0
+    shared = np.log(np.maximum(left, 1.0) / np.maximum(left + 1.0, 1.0))
+    alive = np.maximum(n_live, 1)
+    return np.asarray(np.cumsum(np.where(left > 0.0, shared, np.log(alive / (alive + 1.0)))))
 
 
 def merge_nested(posteriors: Sequence[Posterior]) -> Posterior:

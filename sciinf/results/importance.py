@@ -40,7 +40,7 @@ def pareto_fit(excess: NDArray[np.float64]) -> tuple[float, float]:
     b = b / (_PRIOR_SCALE * excess[int(n / 4 + 0.5) - 1]) + 1.0 / excess[-1]
     k = np.log1p(-b[:, None] * excess).mean(axis=1)
     profile = n * (np.log(-(b / k)) - k - 1.0)
-    weights = 1.0 / np.exp(profile - profile[:, None]).sum(axis=1)
+    weights = np.exp(profile - log_sum_exp(profile))
     kept = weights >= 10.0 * np.finfo(np.float64).eps
     weights, b = weights[kept] / weights[kept].sum(), b[kept]
     b_mean = float(np.sum(b * weights))

@@ -83,7 +83,7 @@ def integrate(log_likelihood: NDArray[np.float64], log_volume: NDArray[np.float6
 def live_points(
     log_likelihood: NDArray[np.float64], birth: NDArray[np.float64], ends: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    """Number of live points (n,) when each dead point dies, from the contours at which the points were born.
+    """Number of live points (n,), at least 1, when each dead point dies, from the contours at which the points were born.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def live_points(
     counted = np.ones(len(birth), dtype=bool) if ends is None else ends
     before = np.cumsum(counted) - counted
     among_equals = np.where(counted, before - before[dead], 0)
-    return np.asarray(born - dead - among_equals, dtype=np.int64)
+    return np.asarray(np.maximum(born - dead - among_equals, 1), dtype=np.int64)
 
 
 def _parents(log_likelihood: NDArray[np.float64], birth: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -110,7 +110,7 @@ def _parents(log_likelihood: NDArray[np.float64], birth: NDArray[np.float64]) ->
     ordered = birth[order]
     rank = np.arange(len(birth)) - np.searchsorted(ordered, ordered, side="left")
     candidate = np.searchsorted(log_likelihood, ordered, side="left") + rank
-    exists = (candidate < np.searchsorted(log_likelihood, ordered, side="right")) & np.isfinite(ordered)
+    exists = (candidate < np.searchsorted(log_likelihood, ordered, side="right")) & (candidate < order) & np.isfinite(ordered)
     parent = np.full(len(birth), -1, dtype=np.int64)
     parent[order[exists]] = candidate[exists]
     return parent
@@ -142,6 +142,8 @@ def threads(log_likelihood: NDArray[np.float64], birth: NDArray[np.float64]) -> 
 def sorted_deaths(posterior: Posterior) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Order of death, and ln L and birth contours in that order, of a nested posterior.
 
+    Points of likelihood zero get ln L = -1e300, the contour inside which their successors are born.
+
     Raises
     ------
     DataError
@@ -150,9 +152,13 @@ def sorted_deaths(posterior: Posterior) -> tuple[NDArray[np.int64], NDArray[np.f
     birth = posterior.birth_log_likelihood
     if birth is None:
         raise DataError("this posterior has no birth_log_likelihood: it is not a nested run, or not one that kept its contours")
-    inside = (posterior.log_likelihood > birth) | np.isneginf(birth)
-    order = np.lexsort((~inside, posterior.log_likelihood))
-    return order, posterior.log_likelihood[order], birth[order]
+    death = np.maximum(posterior.log_likelihood, _LOWEST)
+    if (bad := np.flatnonzero(death < birth)).size:
+        raise DataError(
+            f"point {bad[0]} has ln L = {posterior.log_likelihood[bad[0]]:g}, below the contour of its birth, {birth[bad[0]]:g}"
+        )
+    order = np.argsort(death, kind="stable")
+    return order, death[order], birth[order]
 
 
 def _one_bootstrap(

@@ -81,6 +81,27 @@ def dynamic_run() -> Any:
     return sampler.results
 
 
+def log_half_gauss(theta: np.ndarray) -> float:
+    """The Gaussian where theta_0 > 0, likelihood zero elsewhere."""
+    return log_gauss(theta) if theta[0] > 0.0 else -np.inf
+
+
+@pytest.fixture(scope="session")
+def hole_run() -> Any:
+    """A static dynesty run whose likelihood is zero over half of the prior."""
+    sampler = dynesty.NestedSampler(log_half_gauss, cube, 3, nlive=50, bound="single", sample="unif", rstate=np.random.default_rng(9))
+    sampler.run_nested(dlogz=0.1, print_progress=False)
+    return sampler.results
+
+
+@pytest.fixture(scope="session")
+def hole(hole_run: Any) -> Posterior:
+    """That run as a Posterior: ln L = -inf where dynesty keeps -1e300."""
+    zero = np.asarray(hole_run.logl) <= -1e300
+    log_weights = np.where(zero, -np.inf, np.asarray(hole_run.logwt) - hole_run.logz[-1])
+    return to_posterior(hole_run, log_likelihood=np.where(zero, -np.inf, hole_run.logl), log_weights=log_weights)
+
+
 @pytest.fixture(scope="session")
 def nested(static_runs: list[Any]) -> Posterior:
     """The first static run as a Posterior."""
