@@ -57,8 +57,8 @@ def _arviz_columns(posterior: Posterior, rng: np.random.Generator | None) -> tup
     """Quantities and sampler statistics as (chain, draw) arrays by name."""
     statistics = {
         "lp": posterior.log_likelihood + posterior.log_prior,
-        "log_likelihood": posterior.log_likelihood,
-        "log_prior": posterior.log_prior,
+        "ln_likelihood": posterior.log_likelihood,  # ArviZ keeps the name log_likelihood for a group of pointwise values
+        "ln_prior": posterior.log_prior,
     }
     quantities = {name: posterior.column(name) for name in posterior.names + posterior.derived_names}
     if posterior.is_mcmc and not posterior.is_weighted:
@@ -82,7 +82,7 @@ def to_arviz(posterior: Posterior, *, rng: np.random.Generator | None = None) ->
     Returns
     -------
     InferenceData or DataTree
-        Groups ``posterior`` (sampled and derived quantities) and ``sample_stats`` (``lp``, ``log_likelihood``, ``log_prior``).
+        Groups ``posterior`` (sampled and derived quantities) and ``sample_stats`` (``lp``, ``ln_likelihood``, ``ln_prior``).
 
     Raises
     ------
