@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sciinf.core.engine import domain_of, references_of
 from sciinf.core.errors import ConfigError, PriorError
 from sciinf.core.problem import Problem
 from sciinf.run.config import Config
@@ -62,7 +64,10 @@ class Prepared:
             "folder": relative_folder(config.base, directory),
             "sha256": self.copy_sha256,
         }
-        return {"origin": "toml", "config": described, "inputs": dict(self.inputs)}
+        engine = self.problem.engine
+        domain = {name: list(ends) for name, ends in (domain_of(engine) or {}).items() if all(map(math.isfinite, ends))}
+        references = {name: list(reference) for name, reference in references_of(engine).items()}
+        return {"origin": "toml", "config": described, "inputs": dict(self.inputs), "domain": domain, "references": references}
 
     def log_defaults(self) -> None:
         """Say in the log which parameters keep the engine's default prior."""

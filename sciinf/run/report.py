@@ -8,11 +8,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sciinf
-from sciinf.core.engine import Engine, breakdown_of, figures_of, references_of
+from sciinf.core.engine import Engine, breakdown_of, figures_of
 from sciinf.core.errors import SciinfError
 from sciinf.run import report_tables as tables
 from sciinf.run.report_diagnostics import diagnostic_rows
@@ -79,8 +80,8 @@ def _context(source: ReportInput) -> dict[str, Any]:
     """Everything that the template lays out."""
     posterior, manifest = source.posterior, source.manifest
     engine = None if source.problem is None else source.problem.engine
-    summary = posterior.summary(domain=_domain(engine))
-    references = _references(engine)
+    summary = posterior.summary(domain={name: (low, high) for name, (low, high) in manifest.get("domain", {}).items()})
+    references: dict[str, tables.Reference] = {name: tuple(item) for name, item in manifest.get("references", {}).items()}
     problems: list[str] = []
     figures = _figure_sections(source, problems)
     parts = _components(source)
@@ -115,26 +116,25 @@ def _context(source: ReportInput) -> dict[str, Any]:
     }
 
 
-def _domain(engine: Engine | None) -> Mapping[str, tuple[float, float]] | None:
-    from sciinf.core.engine import domain_of
-
-    return None if engine is None else domain_of(engine)
-
-
-def _references(engine: Engine | None) -> Mapping[str, tables.Reference]:
-    return {} if engine is None else references_of(engine)
-
-
 def _lead(posterior: Posterior, summary: Summary, manifest: Mapping[str, Any]) -> str:
     """One sentence that says what this is."""
     kind = manifest.get("sampler", {}).get("kind", "a sampler")
-    seconds = manifest.get("report", {}).get("seconds")
-    time = f" in {_duration(float(seconds))}" if isinstance(seconds, (int, float)) else ""
+    seconds = _seconds(manifest)
+    time = "" if seconds is None or manifest.get("resumed") else f" in {_duration(seconds)}"
     plural = "s" if posterior.n_dim > 1 else ""
     return (
         f"Posterior of {posterior.n_dim} parameter{plural}: {len(posterior):,} samples, worth {summary.effective:,.0f} independent ones, "
         f"drawn by {kind}{time}."
     )
+
+
+def _seconds(manifest: Mapping[str, Any]) -> float | None:
+    """Wall time between the manifest's start and end."""
+    try:
+        started, ended = (datetime.fromisoformat(str(manifest[key])) for key in ("started", "ended"))
+    except (KeyError, ValueError):
+        return None
+    return (ended - started).total_seconds()
 
 
 def _duration(seconds: float) -> str:
@@ -143,10 +143,10 @@ def _duration(seconds: float) -> str:
     Examples
     --------
     >>> _duration(4.13), _duration(75.0), _duration(7300.0)
-    ('4.1 s', '1 min 15 s', '2 h 2 min')
+    ('4 s', '1 min 15 s', '2 h 2 min')
     """
     if seconds < 60.0:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

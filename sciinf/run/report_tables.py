@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from sciinf.core.joint_priors import JOINT_PRIORS
+from sciinf.core.priors import PRIORS
 from sciinf.run.labels import format_interval, format_number, format_plus_minus, latex_svg, pull_svg
 
 if TYPE_CHECKING:
@@ -18,6 +21,11 @@ Reference = tuple[float, float, str]
 """Published mean, standard deviation and where they come from."""
 
 _CHI2 = "chi2__"
+_KEYS = {
+    prior.__name__: [item.name for item in fields(prior) if item.init]  # type: ignore[arg-type]
+    for prior in (*PRIORS.values(), *JOINT_PRIORS.values())
+}
+"""Keys of each prior in the order in which people give them; JSON forgets it."""
 
 
 def label_of(posterior: Posterior, name: str) -> Any:
@@ -100,10 +108,12 @@ def describe_prior(described: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> describe_prior({"kind": "Normal", "mean": 0.06, "std": 0.01})
-    'Normal, mean 0.06, std 0.01'
+    'Normal(mean = 0.06, std = 0.01)'
     """
-    numbers = [f"{key} {_short(value)}" for key, value in described.items() if key != "kind" and value is not None]
-    return ", ".join([str(described.get("kind", "prior")), *numbers])
+    kind = str(described.get("kind", "prior"))
+    order = {name: i for i, name in enumerate(_KEYS.get(kind, ()))}
+    keys = sorted((key for key in described if key != "kind" and described[key] is not None), key=lambda key: order.get(key, len(order)))
+    return f"{kind}({', '.join(f'{key} = {_short(described[key])}' for key in keys)})"
 
 
 def prior_rows(posterior: Posterior, described: Mapping[str, Any], given: Iterable[str] | None) -> list[dict[str, Any]]:

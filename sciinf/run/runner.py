@@ -21,7 +21,7 @@ from sciinf.run.stored import open_run
 if TYPE_CHECKING:
     from sciinf.results.posterior import Posterior
 
-__all__ = ["RunOptions", "output_of", "resume", "run", "write_report"]
+__all__ = ["RunOptions", "output_of", "resume", "run", "run_prepared", "write_report"]
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def run(config: Config | Path | str, options: RunOptions | None = None) -> Poste
     path = output_of(config, options)
     going_on = options.resume and (path / "manifest.json").exists()
     with RunDirectory.open(path) if going_on else RunDirectory.create(path, overwrite=options.overwrite) as directory:
-        return _run_in(directory, prepared, options, resume=going_on)
+        return run_prepared(directory, prepared, options, resume=going_on)
 
 
 def resume(path: Path | str, options: RunOptions | None = None) -> Posterior:
@@ -113,10 +113,10 @@ def resume(path: Path | str, options: RunOptions | None = None) -> Posterior:
     prepared = prepare(config.override(workers=options.workers), data)
     with RunDirectory.open(stored.path) as directory:
         prepared = replace(prepared, copy=directory.config.read_text(encoding="utf-8"))
-        return _run_in(directory, prepared, options, resume=True)
+        return run_prepared(directory, prepared, options, resume=True)
 
 
-def _run_in(directory: RunDirectory, prepared: Prepared, options: RunOptions, *, resume: bool) -> Posterior:
+def run_prepared(directory: RunDirectory, prepared: Prepared, options: RunOptions, *, resume: bool) -> Posterior:
     """Sample into a locked directory, and write what people read."""
     from sciinf.samplers.sample import run_in
 

@@ -55,15 +55,15 @@ class StoredRun:
                 f"'{self.path.name}' was started from Python, so only the program that built its problem can go on with it or repeat it: "
                 f"sample(problem, settings, seed={self.manifest.get('seed')}, directory={self.path.name!r}, resume=True)"
             )
-        text = self._text(force)
+        text = self.text(force=force)
         config = parse_config(text, source=f"{self.path.name}/config.toml", base=self.path, seed=int(self.manifest["seed"]))
         found = dict(data)
         table = self._without_placeholders(config.engine, found)
         config = replace(config, engine=table)
         return replace(config, base=self._base(config, found, force=force)), found
 
-    def _text(self, force: bool) -> str:
-        """The config's text, held against the manifest."""
+    def text(self, *, force: bool = False) -> str:
+        """The copy of the config, held against the manifest."""
         path = self.path / "config.toml"
         try:
             text = path.read_text(encoding="utf-8")
