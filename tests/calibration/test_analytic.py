@@ -26,8 +26,14 @@ SPEC = {
 
 
 def moments_eggbox() -> tuple[float, float, float, float]:
-    """ln Z, mean, variance and covariance on a grid of 4,000 midpoints per axis (the analytic module used Gauss-Legendre)."""
-    n, side = 4000, 10.0 * math.pi
+    """ln Z, mean, variance and covariance on midpoint grids, extrapolated (the analytic module used Gauss-Legendre)."""
+    coarse, fine = (np.array(midpoint_eggbox(n)) for n in (1500, 3000))
+    return tuple((4.0 * fine - coarse) / 3.0)
+
+
+def midpoint_eggbox(n: int) -> tuple[float, float, float, float]:
+    """The same numbers with n midpoints per axis: wrong by O(1/n^2) as the box cuts off mid-hill."""
+    side = 10.0 * math.pi
     x = (np.arange(n) + 0.5) * side / n
     cosine = np.cos(0.5 * x)
     log_likelihood = (2.0 + np.outer(cosine, cosine)) ** 5
@@ -90,9 +96,9 @@ def test_gaussians_by_the_independent_density() -> None:
 def test_eggbox_by_another_rule() -> None:
     log_evidence, mean, variance, cross = moments_eggbox()
     problem = analytic.eggbox()
-    assert problem.log_evidence == pytest.approx(log_evidence, abs=1e-6)
+    assert problem.log_evidence == pytest.approx(log_evidence, abs=1e-8)
     assert problem.mean == pytest.approx([mean, mean], rel=1e-9)
-    assert problem.covariance == pytest.approx(np.array([[variance, cross], [cross, variance]]), abs=1e-5)
+    assert problem.covariance == pytest.approx(np.array([[variance, cross], [cross, variance]]), abs=2e-6)
 
 
 def test_shells_by_radial_quadrature() -> None:
