@@ -1,0 +1,210 @@
+# mypy: disable-error-code="no-any-return"
+"""Compiled evaluation of the emulator: parameters, scaled coordinates, monomials, coefficients, spectra.
+
+The emulator is packed as ``floats`` and ``ints``. ``ints`` starts with `HEADER` numbers at the indices below; from `BLOCKS` follow five
+for each block, in the order of `BLOCK_ORDER`: monomials used, basis functions, first l, number of l, and where in ``floats`` its mean
+(n_l), basis (n_basis, n_l) and coefficients (n_monomials, n_basis) start. After the blocks, for each monomial: its parent and the
+coordinate that multiplies it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from sciinf.engines.cmb.background import theta_mc_kernel
+from sciinf.numerics.jit import inline_kernel, kernel
+
+__all__ = [
+    "AMPLITUDE",
+    "BLOCKS",
+    "BLOCK_ORDER",
+    "BLOCK_SIZE",
+    "HEADER",
+    "KERNEL_VERSION",
+    "LOW_EE",
+    "MONOMIALS",
+    "N_COORDINATES",
+    "N_LOW_EE",
+    "SCALE",
+    "TABLE_AT",
+    "add_columns",
+    "coefficients",
+    "coordinates",
+    "low_ee",
+    "monomials",
+    "spectra",
+    "spectra_many",
+]
+
+KERNEL_VERSION = "1"
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MONOMIALS, SCALE, BOX_AT, TABLE_AT, LOG_FLAGS = 0, 1, 2, 3, 4
+"""Places in ``ints``: number of monomials; 1 where H0 is the third parameter; where in ``floats`` the box (low, high, centre, 1/half
+width, 6 each) and the background's table start; six flags for coordinates that are logarithms."""
+
+N_COORDINATES = 6
+BLOCKS = LOG_FLAGS + N_COORDINATES
+BLOCK_SIZE = 5
+BLOCK_ORDER = ("TT", "TE", "EE", "PP", "EE_low")
+LOW_EE = BLOCKS + 4 * BLOCK_SIZE
+HEADER = BLOCKS + BLOCK_SIZE * len(BLOCK_ORDER)
+N_LOW_EE = 28
+"""Multipoles 2-29 of EE, emulated apart as logarithms."""
+
+AMPLITUDE = 1e-10
+
+_VECTOR = numba.types.Array(numba.float64, 1, "C")
+_MATRIX = numba.types.Array(numba.float64, 2, "C")
+_INTS = numba.types.Array(numba.int64, 1, "C")
+_INT = numba.int64
+
+
+@inline_kernel
+def _exp(x: float) -> float:
+    """e^x to 2 ulp without a branch, |x| < 700: a loop over it is vectorised, over math.exp it is not."""
+    k = np.floor(x * 1.4426950408889634 + 0.5)
+    r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10
+    p = 1.6059043836821613e-10
+    p = p * r + 2.08767569878681e-09
+    p = p * r + 2.505210838544172e-08
+    p = p * r + 2.755731922398589e-07
+    p = p * r + 2.7557319223985893e-06
+    p = p * r + 2.48015873015873e-05
+    p = p * r + 0.0001984126984126984
+    p = p * r + 0.001388888888888889
+    p = p * r + 0.008333333333333333
+    p = p * r + 0.041666666666666664
+    p = p * r + 0.16666666666666666
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return p * np.int64((np.int64(k) + 1023) << 52).view(np.float64)
+
+
+@inline_kernel
+def coordinates(theta: Floats, floats: Floats, ints: Ints, out: Floats, at: int) -> bool:
+    """Scaled coordinates (6) of ``theta`` into ``out[at:]``; False outside the box, or where H0 belongs to no such universe."""
+    box = ints[BOX_AT]
+    for i in range(N_COORDINATES):
+        value = theta[i]
+        if i == 2 and ints[SCALE] == 1:
+            value = theta_mc_kernel(theta[0], theta[1], theta[2], floats, ints[TABLE_AT])
+        if not (floats[box + i] <= value <= floats[box + 6 + i]):
+            return False
+        if ints[LOG_FLAGS + i] == 1:
+            value = math.log(value)
+        out[at + i] = (value - floats[box + 12 + i]) * floats[box + 18 + i]
+    return True
+
+
+@inline_kernel
+def monomials(ints: Ints, work: Floats, u: int, phi: int) -> None:
+    """Every monomial of the coordinates at ``work[u:]`` into ``work[phi:]``: each is an earlier one times a coordinate."""
+    n = ints[MONOMIALS]
+    work[phi] = 1.0
+    for t in range(1, n):
+        work[phi + t] = work[phi + ints[HEADER + t]] * work[u + ints[HEADER + n + t]]
+
+
+@kernel(numba.void(_VECTOR, _INT, _INT, _INT, _VECTOR, _INT, _INT, _INT), reassociate=True)
+def add_columns(floats: Floats, matrix: int, n_columns: int, n_rows: int, work: Floats, weights: int, step: int, out: int) -> None:
+    """``work[out + i] += sum_j work[weights + j] * floats[matrix + j * step + i]``, i < n_rows: four columns at a time, SIMD over rows."""
+    j = 0
+    while j + 4 <= n_columns:
+        a, b, c, d = work[weights + j], work[weights + j + 1], work[weights + j + 2], work[weights + j + 3]
+        column = matrix + j * step
+        for i in range(n_rows):
+            work[out + i] += (
+                a * floats[column + i]
+                + b * floats[column + step + i]
+                + c * floats[column + 2 * step + i]
+                + d * floats[column + 3 * step + i]
+            )
+        j += 4
+    while j < n_columns:
+        a = work[weights + j]
+        column = matrix + j * step
+        for i in range(n_rows):
+            work[out + i] += a * floats[column + i]
+        j += 1
+
+
+@inline_kernel
+def coefficients(block: int, floats: Floats, ints: Ints, work: Floats, phi: int, out: int) -> None:
+    """Basis coefficients of a block, from the monomials at ``work[phi:]``, into ``work[out:]``."""
+    n_terms, n_basis, n_l = ints[block], ints[block + 1], ints[block + 3]
+    for k in range(n_basis):
+        work[out + k] = 0.0
+    add_columns(floats, ints[block + 4] + (n_basis + 1) * n_l, n_terms, n_basis, work, phi, n_basis, out)
+
+
+@inline_kernel
+def _curve(block: int, floats: Floats, ints: Ints, work: Floats, phi: int, scratch: int, out: int) -> None:
+    """Mean plus basis of a block, into ``work[out:]``; ``work[scratch:]`` holds the coefficients meanwhile."""
+    coefficients(block, floats, ints, work, phi, scratch)
+    n_basis, n_l, mean = ints[block + 1], ints[block + 3], ints[block + 4]
+    for i in range(n_l):
+        work[out + i] = floats[mean + i]
+    add_columns(floats, mean + n_l, n_basis, n_l, work, scratch, n_l, out)
+
+
+@inline_kernel
+def low_ee(log_a: float, floats: Floats, ints: Ints, work: Floats, phi: int, scratch: int, out: int) -> None:
+    """D_l^EE (muK^2) at l = 2-29 into ``work[out:]``; ``log_a`` = ln(1e10 A_s)."""
+    _curve(LOW_EE, floats, ints, work, phi, scratch, out)
+    for i in range(N_LOW_EE):
+        work[out + i] = AMPLITUDE * _exp(work[out + i] + log_a)
+
+
+@inline_kernel
+def _fill(block: int, scale: float, floats: Floats, ints: Ints, work: Floats, phi: int, scratch: int, curve: int, out: Floats) -> None:
+    """One spectrum, indexed by l from 0, into ``out``: zero below the block's first l."""
+    _curve(block, floats, ints, work, phi, scratch, curve)
+    first, n_l = ints[block + 2], ints[block + 3]
+    for i in range(first):
+        out[i] = 0.0
+    for i in range(n_l):
+        out[first + i] = scale * work[curve + i]
+
+
+@kernel(numba.boolean(_VECTOR, _VECTOR, _INTS, _VECTOR, _VECTOR, _VECTOR, _VECTOR, _VECTOR))
+def spectra(theta: Floats, floats: Floats, ints: Ints, work: Floats, tt: Floats, te: Floats, ee: Floats, pp: Floats) -> bool:
+    """All spectra at ``theta`` (6), indexed by l from 0; False, and nothing written, outside the box.
+
+    ``work`` holds 6 + n_monomials + max basis + max n_l numbers.
+    """
+    phi = N_COORDINATES
+    if not coordinates(theta, floats, ints, work, 0):
+        return False
+    monomials(ints, work, 0, phi)
+    scratch = phi + ints[MONOMIALS]
+    curve = scratch
+    for b in range(len(BLOCK_ORDER)):
+        curve = max(curve, scratch + ints[BLOCKS + BLOCK_SIZE * b + 1])
+    potential = AMPLITUDE * math.exp(theta[4])
+    cmb = AMPLITUDE * math.exp(theta[4] - 2.0 * theta[3])
+    _fill(BLOCKS, cmb, floats, ints, work, phi, scratch, curve, tt)
+    _fill(BLOCKS + BLOCK_SIZE, cmb, floats, ints, work, phi, scratch, curve, te)
+    _fill(BLOCKS + 2 * BLOCK_SIZE, cmb, floats, ints, work, phi, scratch, curve, ee)
+    _fill(BLOCKS + 3 * BLOCK_SIZE, potential, floats, ints, work, phi, scratch, curve, pp)
+    low_ee(theta[4], floats, ints, work, phi, scratch, curve)
+    for i in range(N_LOW_EE):
+        ee[2 + i] = work[curve + i]
+    return True
+
+
+@kernel(numba.void(_MATRIX, _VECTOR, _INTS, _VECTOR, _MATRIX, _MATRIX, _MATRIX, _MATRIX))
+def spectra_many(thetas: Floats, floats: Floats, ints: Ints, work: Floats, tt: Floats, te: Floats, ee: Floats, pp: Floats) -> None:
+    """`spectra` of each row, the same operations in the same order; a row outside the box is NaN from l = 2."""
+    for i in range(thetas.shape[0]):
+        if not spectra(thetas[i], floats, ints, work, tt[i], te[i], ee[i], pp[i]):
+            for out in (tt[i], te[i], ee[i], pp[i]):
+                out[:2] = 0.0
+                out[2:] = math.nan
