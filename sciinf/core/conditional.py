@@ -205,7 +205,7 @@ class ConditionalPrior:
             return np.where((u >= 0.0) & (u <= 1.0), x, np.nan)
 
     def logpdf(self, x: Any, given: Mapping[str, Any]) -> Array:
-        """Ln density at the earlier parameters' values; -inf where they leave none, NaN at NaN."""
+        """Log-density at the earlier parameters' values; -inf where they leave none, NaN at NaN."""
         x = np.asarray(x, dtype=np.float64)
         with np.errstate(all="ignore"):
             numbers = tuple(np.asarray(number, dtype=np.float64) for number in self.numbers_at(given))

@@ -34,8 +34,9 @@ class Interpolated(Prior):
 
     Notes
     -----
-    The distribution function is quadratic in each cell; its inverse is 2 r / (f_0 + sqrt(f_0^2 + 2 r s)), r the probability still to
-    go in the cell and s the slope, which cancels nowhere. Where the density is zero at an end, ``logpdf`` is -inf there.
+    The distribution function is quadratic in each cell; its inverse is 2 r / (f + sqrt(f^2 + 2 r s)), f the lower of the cell's two
+    densities, r the probability from that end and s the slope's modulus: nothing cancels. Where the density is zero at an end,
+    ``logpdf`` is -inf there.
 
     Examples
     --------
@@ -85,18 +86,25 @@ class Interpolated(Prior):
         cell = np.clip(np.searchsorted(self.cumulative, u, side="left") - 1, 0, self.grid.size - 2)
         width = self.grid[cell + 1] - self.grid[cell]
         left, right = self.density[cell], self.density[cell + 1]
-        rest = np.maximum(u - self.cumulative[cell], 0.0)
+        rising = right >= left
+        rest = np.maximum(np.where(rising, u - self.cumulative[cell], self.cumulative[cell + 1] - u), 0.0)
+        start, slope = np.minimum(left, right), np.abs(right - left) / width
         with np.errstate(all="ignore"):
-            root = np.sqrt(np.maximum(left * left + 2.0 * rest * (right - left) / width, 0.0))
-            step = np.where(rest > 0.0, 2.0 * rest / (left + root), 0.0)
-            x = self.grid[cell] + np.minimum(step, width)
+            step = np.where(rest > 0.0, 2.0 * rest / (start + np.sqrt(start * start + 2.0 * rest * slope)), 0.0)
+            step = np.minimum(step, width)
+            x = np.where(rising, self.grid[cell] + step, self.grid[cell + 1] - step)
             return np.where((u >= 0.0) & (u <= 1.0), x, np.nan)
 
     def logpdf(self, x: ArrayLike) -> Array:
-        """Ln density; -inf outside the grid and where the density is zero, NaN at NaN."""
+        """Log-density; -inf outside the grid and where the density is zero, NaN at NaN."""
         x = np.asarray(x, dtype=np.float64)
+        cell = np.clip(np.searchsorted(self.grid, x, side="right") - 1, 0, self.grid.size - 2)
+        left, right = self.density[cell], self.density[cell + 1]
+        slope = np.abs(right - left) / (self.grid[cell + 1] - self.grid[cell])
+        step = np.where(right >= left, x - self.grid[cell], self.grid[cell + 1] - x)
         with np.errstate(all="ignore"):
-            return np.asarray(np.log(np.interp(x, self.grid, self.density, left=0.0, right=0.0)))
+            value = np.log(np.minimum(left, right) + slope * step)
+        return np.where((x < self.grid[0]) | (x > self.grid[-1]), -np.inf, value)
 
     def cdf(self, x: ArrayLike) -> Array:
         """Probability at or below each x."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
@@ -32,7 +32,7 @@ class JointPrior(ABC):
     Notes
     -----
     Arrays are (..., n_dim): one point or a batch, and a row's bytes do not depend on its neighbours. A joint prior of one's own is a
-    dataclass with ``n_dim``, ``supports``, ``transform`` and ``logpdf``; it has no compiled form.
+    dataclass with ``n_dim``, ``supports``, ``transform`` and ``logpdf``; with ``table`` and ``kernels`` it has a compiled form too.
     """
 
     code: ClassVar[int | None] = None
@@ -54,11 +54,19 @@ class JointPrior(ABC):
 
     @abstractmethod
     def logpdf(self, x: Array) -> Array:
-        """Ln density (...,) of points (..., n_dim); -inf outside the support, NaN at NaN."""
+        """Log-density (...,) of points (..., n_dim); -inf outside the support, NaN at NaN."""
 
     def table(self) -> Array:
         """The numbers of the compiled form, (n,) float64."""
         return np.empty(0)
+
+    def kernels(self) -> tuple[Callable[..., float], Callable[..., float]] | None:
+        """Compiled ``transform(unit, floats, ints, x)`` and ``log_density(x, floats, ints, work)``, or None without them.
+
+        Both are numba functions of a module with the signature `sciinf.numerics.jit.LIKELIHOOD`; ``unit`` and ``x`` are (n_dim,),
+        ``floats`` is ``table()``, ``ints`` is empty, and the first writes ``x``. The built-in ones have a code instead.
+        """
+        return None
 
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """(n, n_dim) independent draws."""
@@ -160,7 +168,7 @@ class MultivariateNormal(JointPrior):
             return self.centre + _product(self.cholesky, special.ndtri(np.asarray(unit, dtype=np.float64)))
 
     def logpdf(self, x: Array) -> Array:
-        """Ln density of points (..., k)."""
+        """Log-density of points (..., k)."""
         white = _product(self.whitening, np.asarray(x, dtype=np.float64) - self.centre)
         return np.asarray(self.log_norm - 0.5 * np.sum(white * white, axis=-1))
 
@@ -226,10 +234,10 @@ class Dirichlet(JointPrior):
         a, b = self.weights[:-1], self._rest
         share, kept = special.betaincinv(a, b, unit), special.betainccinv(b, a, unit)
         left = np.concatenate([np.ones((*unit.shape[:-1], 1)), np.cumprod(kept[..., :-1], axis=-1)], axis=-1)
-        return share * left
+        return np.asarray(share * left)
 
     def logpdf(self, x: Array) -> Array:
-        """Ln density of points (..., k - 1)."""
+        """Log-density of points (..., k - 1)."""
         x = np.asarray(x, dtype=np.float64)
         last = 1.0 - np.sum(x, axis=-1)
         outside = np.any(x < 0.0, axis=-1) | (last < -4.0 * self.weights.size * _LEAST_REMAINDER)
@@ -292,7 +300,7 @@ class OrderedUniform(JointPrior):
 
     @property
     def log_norm(self) -> float:
-        """Ln of the density inside the region."""
+        """Logarithm of the density inside the region."""
         return math.lgamma(self.size + 1.0) - self.size * math.log(self.high - self.low)
 
     def transform(self, unit: Array) -> Array:
@@ -303,7 +311,7 @@ class OrderedUniform(JointPrior):
         return np.asarray(np.minimum(self.low + (self.high - self.low) * ordered, self.high))
 
     def logpdf(self, x: Array) -> Array:
-        """Ln density of points (..., size)."""
+        """Log-density of points (..., size)."""
         x = np.asarray(x, dtype=np.float64)
         outside = (x[..., 0] < self.low) | (x[..., -1] > self.high) | np.any(x[..., 1:] < x[..., :-1], axis=-1)
         value = np.where(np.any(np.isnan(x), axis=-1), np.nan, self.log_norm)

@@ -65,7 +65,7 @@ class Prior(ABC):
 
     @abstractmethod
     def logpdf(self, x: ArrayLike) -> Array:
-        """Ln density; -inf outside the support, NaN at NaN."""
+        """Log-density; -inf outside the support, NaN at NaN."""
 
     @abstractmethod
     def cdf(self, x: ArrayLike) -> Array:
@@ -106,7 +106,7 @@ class NumberedPrior(Prior):
             if value is not None or item.default is not None:
                 object.__setattr__(self, item.name, real_number(kind, item.name, value))
         with np.errstate(all="ignore"):
-            good = bool(self.valid(*self.numbers))
+            good = bool(self.valid(*map(np.float64, self.numbers)))
         if not good:
             given = ", ".join(f"{item.name}={getattr(self, item.name)}" for item in fields(self))  # type: ignore[arg-type]
             raise PriorError(f"{kind} needs {self.needs}, got {given}")
@@ -125,7 +125,7 @@ class NumberedPrior(Prior):
     def prepared(self) -> tuple[Any, ...]:
         """``constants`` of this prior's numbers."""
         with np.errstate(all="ignore"):
-            return self.constants(*self.numbers)
+            return self.constants(*map(np.float64, self.numbers))
 
     @staticmethod
     @abstractmethod
@@ -145,7 +145,7 @@ class NumberedPrior(Prior):
     @staticmethod
     @abstractmethod
     def log_densities(x: Array, *constants: Any) -> Any:
-        """Ln density of each x."""
+        """Log-density of each x."""
 
     @staticmethod
     @abstractmethod
@@ -170,7 +170,7 @@ class NumberedPrior(Prior):
             return np.where((u >= 0.0) & (u <= 1.0), self.quantiles(u, *self.prepared), np.nan)
 
     def logpdf(self, x: ArrayLike) -> Array:
-        """Ln density; -inf outside the support, NaN at NaN."""
+        """Log-density; -inf outside the support, NaN at NaN."""
         with np.errstate(all="ignore"):
             return np.asarray(self.log_densities(np.asarray(x, dtype=np.float64), *self.prepared))
 

@@ -139,7 +139,7 @@ class PriorSet:
 
     @property
     def log_mass(self) -> float:
-        """Ln of the fraction of the members' product that lies inside every region (0 without one)."""
+        """Logarithm of the fraction of the members' product that lies inside every region (0 without one)."""
         return sum(region.log_fraction for region in self._regions)
 
     @property
@@ -173,7 +173,7 @@ class PriorSet:
         return theta
 
     def log_prior(self, theta: ArrayLike) -> Array:
-        """Ln prior density, normalised: () for (n_dim,), (n,) for (n, n_dim); -inf outside, NaN where an entry is NaN."""
+        """Log of the prior density, normalised: () for (n_dim,), (n,) for (n, n_dim); -inf outside, NaN where an entry is NaN."""
         theta = self._points(theta)
         terms = np.empty(theta.shape)
         with np.errstate(all="ignore"):

@@ -119,7 +119,7 @@ class Region:
 
 
 def estimated_fraction(inside: Callable[[int], tuple[int, int]], tolerance: float, most: int) -> tuple[float, float, int]:
-    """Ln of a binomial fraction and its error, drawn in batches until the error of the logarithm is below ``tolerance``.
+    """Logarithm of a binomial fraction and its error, drawn in batches until the error of the logarithm is below ``tolerance``.
 
     Parameters
     ----------

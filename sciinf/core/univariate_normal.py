@@ -130,11 +130,8 @@ class TruncatedNormal(NumberedPrior):
     @staticmethod
     def constants(mean: Any, std: Any, low: Any, high: Any) -> tuple[Any, ...]:
         a, b = (low - mean) / std, (high - mean) / std
-        right = a + b > 0.0
-        near, far = np.where(right, -b, a), np.where(right, -a, b)
         log_mass = _log_normal_mass(a, b)
-        sign = np.where(right, -1.0, 1.0)
-        return mean, std, low, high, a, near, far, sign, log_mass, -log_mass - np.log(std) - _HALF_LOG_2PI
+        return mean, std, low, high, a, b, special.ndtr(a), special.ndtr(-b), log_mass, -log_mass - np.log(std) - _HALF_LOG_2PI
 
     @staticmethod
     def ends(mean: Any, std: Any, low: Any, high: Any) -> tuple[Any, Any]:
@@ -142,13 +139,17 @@ class TruncatedNormal(NumberedPrior):
 
     @staticmethod
     def quantiles(u: Array, *constants: Any) -> Any:
-        mean, std, low, high, _, near, far, sign, log_mass, _ = constants
-        v = np.where(sign > 0.0, u, 1.0 - u)
-        z = special.ndtri(special.ndtr(near) + v * np.exp(log_mass))
-        if np.any(tail := far < _FAR):
-            log_near, log_far = special.log_ndtr(near), special.log_ndtr(far)
-            z = np.where(tail, special.ndtri_exp(log_far + np.log(v + (1.0 - v) * np.exp(log_near - log_far))), z)
-        return np.minimum(np.maximum(mean + std * (sign * z), low), high)
+        mean, std, low, high, a, b, below, above, log_mass, _ = constants
+        mass = np.exp(log_mass)
+        left = below + u * mass <= 0.5  # count probability from the side where it is small
+        z = special.ndtri(np.where(left, below + u * mass, above + (1.0 - u) * mass))
+        if np.any((b < _FAR) | (a > -_FAR)):
+            left = np.where(b < _FAR, True, np.where(a > -_FAR, False, left))
+            near, far, v = np.where(left, a, -b), np.where(left, b, -a), np.where(left, u, 1.0 - u)
+            log_far = special.log_ndtr(far)
+            log_p = log_far + np.log(v + (1.0 - v) * np.exp(special.log_ndtr(near) - log_far))
+            z = np.where(far < _FAR, special.ndtri_exp(log_p), z)
+        return np.minimum(np.maximum(mean + std * np.where(left, z, -z), low), high)
 
     @staticmethod
     def log_densities(x: Array, *constants: Any) -> Any:

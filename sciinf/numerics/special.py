@@ -1,0 +1,38 @@
+"""Special functions for kernels, in pure numba: scipy's compiled ones cannot be cached from inside a kernel.
+
+Each takes and returns float64 scalars, never raises, and gives NaN where it is undefined. The accuracy that the tests hold them to is
+stated in tests/numerics/test_special.py, against mpmath.
+"""
+
+from __future__ import annotations
+
+from sciinf.numerics.special_beta import beta_i, beta_quantile, beta_quantile_log_odds, log_beta, student_t_quantile
+from sciinf.numerics.special_gamma import gamma_p, gamma_pq, gamma_q, gamma_quantile, log1p_minus_x, stirling_correction
+from sciinf.numerics.special_normal import (
+    half_normal_quantile,
+    log_normal_cdf,
+    log_normal_mass,
+    normal_cdf,
+    normal_quantile,
+    normal_quantile_of_log,
+)
+
+__all__ = [
+    "beta_i",
+    "beta_quantile",
+    "beta_quantile_log_odds",
+    "gamma_p",
+    "gamma_pq",
+    "gamma_q",
+    "gamma_quantile",
+    "half_normal_quantile",
+    "log1p_minus_x",
+    "log_beta",
+    "log_normal_cdf",
+    "log_normal_mass",
+    "normal_cdf",
+    "normal_quantile",
+    "normal_quantile_of_log",
+    "stirling_correction",
+    "student_t_quantile",
+]
