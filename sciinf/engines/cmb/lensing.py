@@ -93,7 +93,8 @@ class Lensing(GaussianComponent):
     Notes
     -----
     chi2 = (B - B_hat)^T C^-1 (B - B_hat) with B_b = sum_L (W_bL + M^PP_bL) PP_L + sum_X sum_L M^X_bL X_L / A_planck^2 - fiducial_b,
-    X in TT, EE, TE. PP is not divided. The PP correction is non-zero only at L = 2, 12, 22, ...: the weights already contain the step.
+    X in TT, EE, TE. PP is not divided. The real PP correction is non-zero only at L = 2, 12, 22, ..., ever wider apart: the weights already
+    contain the step, and nothing is interpolated.
     No Hartlap factor. arXiv:1807.06210.
     """
 

@@ -276,21 +276,26 @@ class Hybrid:
         bad = [f"{name} = {value} is not finite" for name, value in zip(self.parameters, values, strict=True) if not math.isfinite(value)]
         if bad:
             return bad
-        lines = []
-        for name, (low, high) in (self.theory.domain() or {}).items():
-            value = values[self.parameters.index(name)]
-            if not low <= value <= high:
-                lines.append(f"theory: {name} = {value:g} is outside [{low:g}, {high:g}]")
+        lines = self._explain_theory(values[: len(self.theory.parameters)])
         if lines:
             return lines
-        try:
-            lines = list(self.theory.explain(values[: len(self.theory.parameters)]))
-            self.theory.spectra(values[: len(self.theory.parameters)])
-        except DataError as error:
-            lines.append(f"theory: {error}")
         spectra, nuisance = self._point(values)
-        for component in self.components:
-            lines.extend(component.explain(spectra, nuisance))
+        return [line for component in self.components for line in component.explain(spectra, nuisance)]
+
+    def _explain_theory(self, point: NDArray[np.float64]) -> list[str]:
+        """Why the theory has no spectra at ``point``: its own reasons, else the box, else what it raises."""
+        lines = list(self.theory.explain(point))
+        if lines:
+            return lines
+        for name, (low, high) in (self.theory.domain() or {}).items():
+            value = point[self.theory.parameters.index(name)]
+            if not low <= value <= high:
+                lines.append(f"theory: {name} = {value:g} is outside [{low:g}, {high:g}]")
+        if not lines:
+            try:
+                self.theory.spectra(point)
+            except DataError as error:
+                lines.append(f"theory: {error}")
         return lines
 
     def breakdown(self, theta: NDArray[np.float64]) -> dict[str, float]:
