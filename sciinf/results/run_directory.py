@@ -129,6 +129,8 @@ class RunDirectory:
         _check_room(path)
         directory = cls(path)
         directory._acquire()
+        for left in path.glob(".*.part"):  # of a process killed while it wrote
+            left.unlink(missing_ok=True)
         return directory
 
     def _acquire(self) -> None:

@@ -36,6 +36,7 @@ Workers = int | Executor
 _N_FIELDS = len(COUNTER_FIELDS)
 _MAX_WORKERS = 1024
 _HELD_AT_MOST = 4
+_POINTS_NAMED = 4
 _MAIN_GUARD = "In a script, start the run under `if __name__ == '__main__':`"
 
 
@@ -153,7 +154,31 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _start_worker(key: str, payload: bytes, table: Any, claimed: Any, threads: int) -> None:
+class _Watched:
+    """An engine that notes in shared memory where it is being evaluated, for the case that this costs the process its life."""
+
+    def __init__(self, engine: Any, place: NDArray[np.float64]) -> None:
+        self._engine, self._place = engine, place
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def log_likelihood(self, theta: NDArray[np.float64]) -> Any:
+        """The engine's value at ``theta``."""
+        self._place[1:], self._place[0] = theta, 1.0
+        value = self._engine.log_likelihood(theta)
+        self._place[0] = 0.0
+        return value
+
+    def log_likelihood_many(self, thetas: NDArray[np.float64]) -> Any:
+        """The engine's values; only the first row is noted, and how many there are."""
+        self._place[1:], self._place[0] = thetas[0], len(thetas)
+        values = self._engine.log_likelihood_many(thetas)
+        self._place[0] = 0.0
+        return values
+
+
+def _start_worker(key: str, payload: bytes, shared: tuple[Any, Any, Any], threads: int) -> None:
     """Initializer of a worker process: one row of the shared table, limited threads, the problem."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -162,12 +187,16 @@ def _start_worker(key: str, payload: bytes, table: Any, claimed: Any, threads: i
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=threads)
+    table, places, claimed = shared
     with claimed.get_lock():
         row = claimed.value
         claimed.value += 1
     rows = np.frombuffer(table, dtype=np.int64).reshape(-1, _N_FIELDS + 1)
     rows[row, _N_FIELDS] = os.getpid()
-    _receive(key, payload).count_into(rows[row, :_N_FIELDS])
+    problem = _receive(key, payload)
+    problem.count_into(rows[row, :_N_FIELDS])
+    place = np.frombuffer(places, dtype=np.float64).reshape(len(rows), -1)[row]
+    problem.engine = _Watched(problem.engine, place)
 
 
 def _run_held(key: str, function: Callable[[Problem, Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -194,10 +223,10 @@ class ProcessPool:
         context = multiprocessing.get_context("spawn")
         table = context.RawArray("q", size * (_N_FIELDS + 1))
         self._rows: NDArray[np.int64] = np.frombuffer(table, dtype=np.int64).reshape(size, _N_FIELDS + 1)
-        claimed = context.Value("q", 0)
-        self._executor = ProcessPoolExecutor(
-            size, mp_context=context, initializer=_start_worker, initargs=(self._key, payload, table, claimed, threads)
-        )
+        places = context.RawArray("d", size * (len(problem.engine.parameters) + 1))
+        self._places: NDArray[np.float64] = np.frombuffer(places, dtype=np.float64).reshape(size, -1)
+        start = (self._key, payload, (table, places, context.Value("q", 0)), threads)
+        self._executor = ProcessPoolExecutor(size, mp_context=context, initializer=_start_worker, initargs=start)
 
     def map(self, function: Callable[[Problem, Item], Result], items: Sequence[Item]) -> list[Result]:
         """``function(problem, item)`` for each item, in order; contiguous shares of the items go to the workers.
@@ -217,9 +246,17 @@ class ProcessPool:
         started = int(np.count_nonzero(self._rows[:, _N_FIELDS]))
         if started < self.size and not self.counts().calls:
             return f"{self._problem.name}: a worker process died before it could start. {_MAIN_GUARD}; its output above says more"
+        names = self._problem.engine.parameters
+        under_way = [
+            ", ".join(f"{name}={x!r}" for name, x in zip(names, place[1:].tolist(), strict=True))
+            + (f" (first of {int(place[0])} points)" if place[0] > 1.0 else "")
+            for place in self._places
+            if place[0] > 0.0
+        ]
+        where = f". It was evaluating {' or '.join(under_way[:_POINTS_NAMED])}" if under_way else ""
         return (
             f"{self._problem.name}: a worker process died after {self.counts().calls} likelihood calls (killed, out of memory, or a crash "
-            "in compiled code). Resume from the last checkpoint; workers=1 shows whether the likelihood itself crashes"
+            f"in compiled code){where}. Resume from the last checkpoint; workers=1 shows whether the likelihood itself crashes"
         )
 
     def counts(self) -> Counts:

@@ -147,7 +147,9 @@ def test_an_exception_inside_a_worker_reaches_the_user_with_theta() -> None:
 def test_a_dying_worker_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIINF_TEST_PARENT", str(os.getpid()))
     started = time.monotonic()
-    with pytest.raises(LikelihoodError, match="a worker process died"):
+    with pytest.raises(LikelihoodError, match=r"a worker process died after \d+ likelihood calls.*It was evaluating.*x=[234]\..*, y="):
+        sample(likelihoods.of(likelihoods.kills_its_process), NESTED, seed=1, workers=2, progress=False)
+    with pytest.raises(LikelihoodError, match=r"It was evaluating.*\(first of \d points\)"):
         sample(likelihoods.of(likelihoods.kills_its_process), CHAIN, seed=1, workers=2, progress=False)
     assert time.monotonic() - started < 60.0
 
