@@ -179,13 +179,14 @@ def corner_overlay(posteriors: Mapping[str, Posterior], *, names: Sequence[str] 
             raise ConfigError(f"the posteriors share no sampled parameter: {'; '.join(', '.join(item.names) for item in items)}")
     for item in items:
         chosen = drawing.checked_names(item, names)
-    every = [[drawing.axis_of(item, name) for item in items] for name in chosen]
-    spans = [drawing.Axis(*(extreme([span[i] for span in own]) for i, extreme in enumerate((min, max, min, max)))) for own in every]
+    every = [[drawing.axis_of(item, name) for name in chosen] for item in items]
+    spans = [drawing.Axis(min(own[i].low for own in every), max(own[i].high for own in every)) for i in range(len(chosen))]
     figure, axes = _empty_grid([drawing.label_of(items[0], name) for name in chosen], spans)
     handles = []
-    for i, (text, item) in enumerate(posteriors.items()):
+    for i, (text, own) in enumerate(zip(posteriors, every, strict=True)):
         colour = drawing.COLOURS[i % len(drawing.COLOURS)]
-        _draw(axes, item, chosen, spans, colour)
+        shared = [axis._replace(low=span.low, high=span.high) for axis, span in zip(own, spans, strict=True)]
+        _draw(axes, items[i], chosen, shared, colour)
         handles.append(Line2D([], [], color=colour, linewidth=4, label=text.replace("$", r"\$")))
     figure.legend(handles=handles, loc="upper right", frameon=False, fontsize=10)
     return figure

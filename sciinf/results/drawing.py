@@ -132,6 +132,26 @@ def _inside(axis: Axis, centres: NDArray[np.float64]) -> NDArray[np.float64]:
     return ((centres >= axis.hard_low) & (centres <= axis.hard_high)).astype(np.float64)
 
 
+def _convolved(image: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convolution with a kernel of odd lengths, of the image's shape, zeros outside."""
+    axes = tuple(range(image.ndim))
+    shape = [n + k - 1 for n, k in zip(image.shape, kernel.shape, strict=True)]
+    full = np.fft.irfftn(np.fft.rfftn(image, shape, axes) * np.fft.rfftn(kernel, shape, axes), shape, axes)
+    return np.asarray(full[tuple(slice(k // 2, k // 2 + n) for n, k in zip(image.shape, kernel.shape, strict=True))])
+
+
+def _smoothed(inside: NDArray[np.float64], counts: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts convolved with the kernel, over the kernel's mass inside hard ends, zero outside them."""
+    smooth = inside * np.maximum(_convolved(counts, kernel), 0.0)
+    if inside.all():
+        return np.asarray(smooth)
+    pad = [(k // 2, k // 2) for k in kernel.shape]
+    reach = _convolved(np.pad(inside, pad, mode="edge"), kernel)
+    return np.asarray(
+        smooth / np.maximum(reach[tuple(slice(before, n - after) for n, (before, after) in zip(reach.shape, pad, strict=True))], 1e-3)
+    )
+
+
 def _edges(axis: Axis, bins: int) -> NDArray[np.float64]:
     return np.linspace(axis.low, axis.high, bins + 1)
 
@@ -145,16 +165,14 @@ def density_1d(
     -----
     A histogram convolved with a normal kernel of ``_BANDWIDTH`` times Scott's width, divided by the kernel's mass inside hard ends.
     """
-    from scipy.ndimage import gaussian_filter1d
-
     edges = _edges(axis, _BINS_1D)
     centres = 0.5 * (edges[1:] + edges[:-1])
     counts = np.histogram(values, bins=edges, weights=weights)[0]
     spread = float(np.sqrt(weights @ (values - weights @ values) ** 2))
     width = max(_BANDWIDTH * spread * max(effective, 1.0) ** (-1.0 / 5.0) / (edges[1] - edges[0]), 0.7)
-    inside = _inside(axis, centres)
-    smooth = gaussian_filter1d(counts, width, mode="constant")
-    smooth = inside * smooth / np.maximum(gaussian_filter1d(inside, width, mode="nearest"), 1e-3)
+    half = min(int(np.ceil(4.0 * width)), _BINS_1D // 2 - 1)
+    kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / width) ** 2)
+    smooth = _smoothed(_inside(axis, centres), counts, kernel / kernel.sum())
     return centres, smooth / max(float(smooth.max()), np.finfo(np.float64).tiny)
 
 
@@ -176,8 +194,6 @@ def density_2d(
     -----
     As `density_1d`, with a kernel that has the covariance of the points, so that narrow degeneracies stay narrow.
     """
-    from scipy.signal import fftconvolve
-
     edges = [_edges(axis, _BINS_2D) for axis in axes]
     centres = [0.5 * (edge[1:] + edge[:-1]) for edge in edges]
     counts = np.histogram2d(values[:, 0], values[:, 1], bins=edges, weights=weights)[0]
@@ -185,9 +201,7 @@ def density_2d(
     covariance = (scaled * weights[:, None]).T @ scaled * (_BANDWIDTH * max(effective, 1.0) ** (-1.0 / 6.0)) ** 2 + 0.5 * np.eye(2)
     kernel = _kernel(covariance)
     inside = np.outer(_inside(axes[0], centres[0]), _inside(axes[1], centres[1]))
-    pad = [(size // 2, size // 2) for size in kernel.shape]
-    reach = fftconvolve(np.pad(inside, pad, mode="edge"), kernel, mode="valid")
-    smooth = inside * np.maximum(fftconvolve(counts, kernel, mode="same"), 0.0) / np.maximum(reach, 1e-3)
+    smooth = _smoothed(inside, counts, kernel)
     return centres[0], centres[1], smooth
 
 

@@ -108,9 +108,9 @@ def _nested_panels(posterior: Posterior, axes: Sequence[Axes]) -> None:
         error = posterior.log_evidence_error or 0.0
         axes[3].axhspan(np.exp(-error), np.exp(error), color=colour, alpha=0.2, linewidth=0.0)
         text = rf"$\ln Z = {posterior.log_evidence:.3f} \pm {error:.3f}$"
-        axes[3].text(0.02, 0.86, text, transform=axes[3].transAxes, fontsize=10, va="top")
+        axes[3].text(0.98, 0.08, text, transform=axes[3].transAxes, fontsize=10, ha="right")
     axes[3].set_ylim(0.0, 1.6)
-    axes[3].set_ylabel(r"$Z(<X) / Z$", fontsize=10)
+    axes[3].set_ylabel(r"$Z$ so far $/\ Z$", fontsize=10)
     axes[3].set_xlabel(r"$-\ln X$" if posterior.log_volume is not None else "point", fontsize=10)
 
 
