@@ -260,8 +260,8 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path.name}: cannot be read ({error.strerror}): is this a run directory?") from error
     except ValueError as error:
         raise DataError(f"{path.name}: not a manifest ({error})") from error
-    if not isinstance(manifest, dict) or manifest.get("manifest_version") != MANIFEST_VERSION:
-        raise DataError(
-            f"{path.name}: manifest version {manifest.get('manifest_version')}, this version of sciinf reads {MANIFEST_VERSION}"
-        )
-    return manifest
+    version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
+    if version != MANIFEST_VERSION:
+        raise DataError(f"{path.name}: manifest version {version}, this version of sciinf reads {MANIFEST_VERSION}")
+    found: dict[str, Any] = manifest
+    return found
