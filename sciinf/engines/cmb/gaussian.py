@@ -178,6 +178,12 @@ class Bandpowers:
     def _arrays(self, spectra: Spectra) -> list[NDArray[np.float64]]:
         return [spectra[name] if name in self.requires else _ABSENT for name in kernels.CODES]
 
+    def noise(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """A draw (m,) of the covariance: L z, z standard normal."""
+        values = rng.standard_normal(self.size)
+        kernels.unwhiten(self._floats, self.size, values, self.size)
+        return values
+
     def cholesky(self) -> NDArray[np.float64]:
         """Lower factor (m, m) of the covariance, computed anew."""
         return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
@@ -275,8 +281,7 @@ class GaussianComponent:
 
     def simulate(self, spectra: Spectra, nuisance: Mapping[str, float], rng: np.random.Generator) -> NDArray[np.float64]:
         """Bandpowers (m,) drawn at ``spectra``: model + L z, z standard normal."""
-        model = self.predict(spectra, nuisance)[self.name]
-        return model + self.core.cholesky() @ rng.standard_normal(self.core.size)
+        return self.predict(spectra, nuisance)[self.name] + self.core.noise(rng)
 
     def with_data(self, data: NDArray[np.float64]) -> Self:
         """The same component with other measured bandpowers (m,)."""

@@ -28,6 +28,7 @@ __all__ = [
     "pack_lower",
     "simall",
     "simall_many",
+    "unwhiten",
     "whitened_chi2",
 ]
 
@@ -91,6 +92,18 @@ def whitened_chi2(whitener, start, residual, m):
         chi2 += total * total
         start += i + 1
     return chi2
+
+
+@kernel(numba.void(_VECTOR, _INT, _VECTOR, _INT), reassociate=True)
+def unwhiten(whitener, start, values, m):
+    """Solve P x = values in place, P packed by rows from ``start``: standard normal values become draws of the covariance."""
+    for i in range(m):
+        row = whitener[start : start + i + 1]
+        total = 0.0
+        for j in range(i):
+            total += row[j] * values[j]
+        values[i] = (values[i] - total) / row[i]
+        start += i + 1
 
 
 @kernel(_FLOAT(_VECTOR, _VECTOR, _VECTOR, _VECTOR, _FLOAT, _VECTOR, _INTS, _VECTOR))
