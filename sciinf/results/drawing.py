@@ -119,11 +119,12 @@ def value_and_error(mean: float, std: float) -> str:
     >>> value_and_error(0.022367, 0.000148)
     '0.02237 \\pm 0.00015'
     """
-    if not np.isfinite(std) or std <= 0.0:
+    if not np.isfinite(std) or std <= 1e-12 * abs(mean):
         return f"{mean:.4g}"
     decimals = 1 - int(np.floor(np.log10(std)))
     if not -4 <= decimals <= 8:
-        return rf"{mean:.3g} \pm {std:.2g}"
+        power = int(np.floor(np.log10(max(abs(mean), std))))
+        return rf"({value_and_error(mean / 10.0**power, std / 10.0**power)}) \times 10^{{{power}}}"
     return rf"{mean:.{max(decimals, 0)}f} \pm {std:.{max(decimals, 0)}f}"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["corner", "corner_overlay", "posterior_predictive", "run_plot", "trace"]
 
-_MAX_WALKERS = 48
+_MAX_WALKERS, _MAX_STEPS = 48, 1000
 _BANDS = ((0.02275, 0.97725, 0.25), (0.15866, 0.84134, 0.5))  # two and one sigma of a normal distribution, and the shade
 _FEW_TIMES = 50  # a chain should hold this many autocorrelation times
 
@@ -53,7 +53,7 @@ def trace(posterior: Posterior, *, names: Sequence[str] | None = None) -> Figure
     posterior : Posterior
         What to draw.
     names : sequence of str, optional
-        Sampled or derived quantities; the sampled ones by default. At most 48 walkers are drawn, evenly chosen.
+        Sampled or derived quantities; the sampled ones by default. At most 48 walkers and 1,000 steps are drawn, evenly chosen.
 
     Raises
     ------
@@ -68,8 +68,9 @@ def trace(posterior: Posterior, *, names: Sequence[str] | None = None) -> Figure
         if posterior.is_mcmc:
             draws = chains_of(posterior, posterior.column(name))
             picked = np.unique(np.linspace(0, len(draws) - 1, min(len(draws), _MAX_WALKERS)).astype(int))
-            ax.plot(draws[picked].T, color=drawing.COLOURS[0], linewidth=0.4, alpha=0.35)
-            ax.plot(np.median(draws, axis=0), color=drawing.COLOURS[1], linewidth=1.0)
+            steps = np.arange(0, draws.shape[1], -(-draws.shape[1] // _MAX_STEPS))
+            ax.plot(steps, draws[np.ix_(picked, steps)].T, color=drawing.COLOURS[0], linewidth=0.4, alpha=0.35)
+            ax.plot(steps, np.median(draws[:, steps], axis=0), color=drawing.COLOURS[1], linewidth=1.0)
         else:
             shade = posterior.weights / np.max(posterior.weights)
             order = np.argsort(shade)

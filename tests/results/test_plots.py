@@ -212,8 +212,16 @@ def test_pyplot_and_the_root_logger_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("mean", "std", "text"),
-    [(0.0223667, 0.000148, r"0.02237 \pm 0.00015"), (67.3, 0.61, r"67.30 \pm 0.61"), (1234.0, 56.0, r"1234 \pm 56"), (5.0, 0.0, "5"),
-     (3e12, 2e11, r"3e+12 \pm 2e+11"), (1.0, np.nan, "1")],
-)  # fmt: skip
+    [
+        (0.0223667, 0.000148, r"0.02237 \pm 0.00015"),
+        (67.3, 0.61, r"67.30 \pm 0.61"),
+        (1234.0, 56.0, r"1234 \pm 56"),
+        (5.0, 0.0, "5"),
+        (3e12, 2e11, r"(3.00 \pm 0.20) \times 10^{12}"),
+        (-1e-20, 3e-20, r"(-1.0 \pm 3.0) \times 10^{-20}"),
+        (1.0, np.nan, "1"),
+        (3.0, 9e-16, "3"),
+    ],
+)
 def test_value_and_error(mean: float, std: float, text: str) -> None:
     assert drawing.value_and_error(mean, std) == text
