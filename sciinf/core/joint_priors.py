@@ -239,7 +239,7 @@ class Dirichlet(JointPrior):
     def logpdf(self, x: Array) -> Array:
         """Log-density of points (..., k - 1)."""
         x = np.asarray(x, dtype=np.float64)
-        last = 1.0 - np.sum(x, axis=-1)
+        last = np.subtract.reduce(np.concatenate([np.ones((*x.shape[:-1], 1)), x], axis=-1), axis=-1)  # one after the other
         outside = np.any(x < 0.0, axis=-1) | (last < -4.0 * self.weights.size * _LEAST_REMAINDER)
         with np.errstate(all="ignore"):
             terms = special.xlogy(self.weights[:-1] - 1.0, x)

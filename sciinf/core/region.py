@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sciinf.core.conditional import module_level_name
 from sciinf.core.errors import PriorError, nearest_names
 
-__all__ = ["Region"]
+__all__ = ["Region", "estimated_fraction"]
 
 Array = NDArray[np.float64]
 
