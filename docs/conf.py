@@ -15,6 +15,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
 ]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/jupyter_execute", "**/.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"sciinf {release}"

@@ -130,7 +130,7 @@ class PlikLite(GaussianComponent):
 
     Notes
     -----
-    chi2 = |P r|^2 with r = C_hat - C_b / A_planck^2, C_b = sum over l in bin b of w_l 2 pi D_l / (l (l + 1)), and P = L^-1,
+    chi2 is the squared norm of P r, with r = C_hat - C_b / A_planck^2, C_b = sum over l in bin b of w_l 2 pi D_l / (l (l + 1)), P = L^-1,
     covariance = L L^T. A selection slices the covariance and then factors it (the marginal likelihood), so TE + EE is not TEEE.
     arXiv:1907.12875, section 3.
     """
