@@ -8,7 +8,7 @@ from sciinf.core.errors import ConfigError
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet, constrained
 from sciinf.core.priors import Uniform
-from sciinf.engines.cmb.background import Background
+from sciinf.engines.cmb.background import Background, theta_mc_kernel
 from sciinf.engines.cmb.theory import LATEX, PARAMETERS, UNITS, Theory
 
 __all__ = ["H0_RANGE", "LCDM_BOX", "theory_priors", "theta_mc_in_box"]
@@ -26,7 +26,7 @@ LCDM_BOX = {
 H0_RANGE = (55.0, 80.0)
 """Default range of a uniform prior on H0, km/s/Mpc."""
 
-_BACKGROUND = Background()
+_TABLE = Background().table
 
 
 def theta_mc_in_box(omega_b: float, omega_c: float, H0: float) -> bool:
@@ -38,7 +38,7 @@ def theta_mc_in_box(omega_b: float, omega_c: float, H0: float) -> bool:
     (True, False)
     """
     low, high = LCDM_BOX["theta_mc"]
-    return bool(low <= float(_BACKGROUND.theta_mc(omega_b, omega_c, H0)) <= high)
+    return bool(low <= theta_mc_kernel(omega_b, omega_c, H0, _TABLE, 0) <= high)
 
 
 def theory_priors(theory: Theory, nuisance: Sequence[Parameter] = ()) -> PriorSet:
