@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sciinf.results.posterior import Posterior
     from sciinf.run.runner import RunOptions
+    from sciinf.validation.suite import Tier
 
 __all__ = ["app", "main"]
 
@@ -49,19 +50,20 @@ def run(
     data: Data = None,
     resume_run: Annotated[bool, typer.Option("--resume", help="Go on with the run in the directory, where there is one.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew; the old files move into a folder inside.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave the HTML report out; `sciinf report` writes it later.")] = False,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Run a config: posterior, manifest and report in a run directory."""
     with _exits(as_json):
+        from dataclasses import replace
+
         from sciinf.run import runner
         from sciinf.run.config import load_config
 
         loaded = load_config(config, seed=seed)
-        options = runner.RunOptions(
-            output=out, resume=resume_run, overwrite=overwrite, force=force, data=_data(data), progress=not quiet, workers=workers
-        )
+        options = replace(_options(workers, data, force, quiet), output=out, resume=resume_run, overwrite=overwrite, report=not no_report)
         path = runner.output_of(loaded, options)
         with _resumable(path):
             posterior = runner.run(loaded, options)
@@ -174,6 +176,7 @@ def validate(
     quick: Annotated[bool, typer.Option("--quick", help="At most a minute (the default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="At most twenty minutes on two cores.")] = False,
     long: Annotated[bool, typer.Option("--long", help="Everything; resumable by unit.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where units and figures stay.")] = None,
     workers: Workers = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -185,8 +188,8 @@ def validate(
 
         if quick + full + long > 1:
             _fail("give one of --quick, --full, --long", BAD_CONFIG, as_json=as_json)
-        tier = "long" if long else "full" if full else "quick"
-        result = run_suite(suite, tier, workers=workers or 1, progress=not (quiet or as_json))
+        tier: Tier = "long" if long else "full" if full else "quick"
+        result = run_suite(suite, tier, workers=workers or 1, progress=not (quiet or as_json), directory=out)
         code = OK if result["passed"] else VALIDATION_FAILED
         if as_json:
             _print_json({"command": "validate", **result, "exit_code": code})
@@ -276,9 +279,7 @@ def _finish(path: Path, posterior: Posterior, *, as_json: bool, quiet: bool) -> 
         console.show(view)
     if code:
         stopped = view.manifest.get("report", {}).get("stopped", "")
-        _say(
-            f"not converged{f' ({stopped})' if stopped else ''}: results kept. Raise the budget and go on with: sciinf resume {path}"
-        )
+        _say(f"not converged{f' ({stopped})' if stopped else ''}: results kept. Raise the budget and go on with: sciinf resume {path}")
         raise typer.Exit(code)
 
 

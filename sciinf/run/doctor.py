@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ _REQUIRED = (
 )
 _OPTIONAL = {"camb": "cmb", "cosmofit": "planck", "jax": "train", "dask": "dask", "arviz": "arviz", "getdist": "getdist", "sklearn": "test"}
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_KERNEL = re.compile(r"^@kernel\(", re.MULTILINE)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -85,21 +87,17 @@ def planck() -> list[Finding]:
         return [Finding("data", "Planck 2018", str(error), "absent")]
     found = [Finding("data", "Planck 2018", f"found ({getattr(files, 'source', 'folder')}), hashes agree")]
     try:
-        found.append(Finding("data", "Planck 2018 self test", _one_line(cmb.self_test())))
+        table = cmb.self_test(files)
+        found.append(Finding("data", "Planck 2018 self test", str(table).partition("\n")[0], "ok" if table.passed else "wrong"))
     except SciinfError as error:
         found.append(Finding("data", "Planck 2018 self test", str(error), "wrong"))
     return found
 
 
-def _one_line(table: Any) -> str:
-    """A table's text on one line."""
-    return "; ".join(line.strip() for line in str(table).splitlines() if line.strip())
-
-
 def kernels() -> list[Finding]:
     """Which compiled kernels are in numba's disk cache, and whether it can be written."""
     package = Path(sciinf.__file__).parent
-    sources = [path for path in sorted(package.rglob("*.py")) if path.stem != "jit" and "@kernel(" in path.read_text(encoding="utf-8")]
+    sources = [path for path in sorted(package.rglob("*.py")) if path.stem != "jit" and _KERNEL.search(path.read_text(encoding="utf-8"))]
     own = os.environ.get("NUMBA_CACHE_DIR")
     folders = [Path(own)] if own else sorted({path.parent / "__pycache__" for path in sources})
     compiled = [name for path in sources if (name := _cached(path, folders))]
@@ -121,9 +119,14 @@ def kernels() -> list[Finding]:
     return found
 
 
+def cache_tag() -> str:
+    """What numba puts into the names of its index files for this Python."""
+    return f"py{sys.version_info.major}{sys.version_info.minor}"
+
+
 def _cached(source: Path, folders: list[Path]) -> str | None:
     """The stem of ``source`` if one of its functions has an index file in a cache folder."""
-    pattern = f"{source.stem}.*py{sys.version_info.major}{sys.version_info.minor}*.nbi"
+    pattern = f"{source.stem}.*{cache_tag()}*.nbi"
     return source.stem if any(next(folder.rglob(pattern), None) for folder in folders if folder.is_dir()) else None
 
 

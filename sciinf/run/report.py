@@ -161,7 +161,7 @@ def _notices(source: ReportInput, summary: Summary, problems: list[str]) -> list
         notices.append("The engine's own check says that a mode of the posterior was missed.")
     notices += [f"{edge}. The posterior leans on the edge of where the engine is valid." for edge in summary.edges]
     notices += [str(note) for note in source.manifest.get("data", {}).get("notes", []) if "unverified" in str(note)]
-    if source.manifest.get("forced"):
+    if any(item.get("forced") and item.get("differs") for item in source.manifest.get("resumed", [])):
         notices.append("The run was resumed by force although something had changed since it began.")
     if source.missing:
         notices.append(f"The engine could not be built here, so its own figures are left out: {source.missing}")
@@ -248,7 +248,7 @@ def _title(name: str) -> str:
 
 def _caption_of(figure: Any) -> str:
     """What the engine says about its figure: matplotlib's label of the figure."""
-    return str(figure.get_label() or "")
+    return str(figure.get_label() or "") if hasattr(figure, "get_label") else ""
 
 
 def _figure(figure: Figure, title: str, caption: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.results.run_directory import RunDirectory, load
 from sciinf.run.prepare import data_by_key, prepare
@@ -17,6 +19,7 @@ from sciinf.run.stored import StoredRun, open_run
 
 if TYPE_CHECKING:
     from sciinf.results.posterior import Posterior
+    from sciinf.results.summary import Row
     from sciinf.run.config import Config
 
 __all__ = ["Moment", "Reproduction", "compare_posteriors", "reproduce"]
@@ -108,6 +111,7 @@ def reproduce(path: Path | str, output: Path, options: RunOptions | None = None)
     first = _posterior_of(stored)
     if options.workers is not None:
         config = config.override(workers=options.workers)
+    options = dataclasses.replace(options, report=False)
     prepared = prepare(_to_recorded_iterations(config, stored.manifest), data)
     text = (stored.path / "config.toml").read_text(encoding="utf-8")
     with RunDirectory.create(output) as directory:
@@ -180,7 +184,8 @@ def compare_posteriors(first: Posterior, second: Posterior) -> tuple[Moment, ...
 
     Notes
     -----
-    The error of a mean is the summary's; that of a standard deviation s is s / sqrt(2 ESS), a normal posterior's.
+    The error of a mean is the summary's. That of a standard deviation s is sqrt(sum w_i^2 ((x_i - m)^2 - s^2)^2) / 2s, the delta
+    method, times sqrt(tau) for chains.
     """
     rows = {row.name: row for row in first.summary().rows}, {row.name: row for row in second.summary().rows}
     moments = []
@@ -189,13 +194,23 @@ def compare_posteriors(first: Posterior, second: Posterior) -> tuple[Moment, ...
             continue
         a, b = rows[0][name], rows[1][name]
         moments.append(Moment(f"mean of {name}", a.mean, b.mean, _sigma(b.mean - a.mean, a.mcse, b.mcse)))
-        errors = [row.std / math.sqrt(2.0 * row.ess) if row.ess > 0 else math.nan for row in (a, b)]
+        errors = [_error_of_std(posterior, row) for posterior, row in ((first, a), (second, b))]
         moments.append(Moment(f"standard deviation of {name}", a.std, b.std, _sigma(b.std - a.std, *errors)))
     if first.log_evidence is not None and second.log_evidence is not None:
         errors = [first.log_evidence_error or 0.0, second.log_evidence_error or 0.0]
         difference = second.log_evidence - first.log_evidence
         moments.append(Moment("log evidence", first.log_evidence, second.log_evidence, _sigma(difference, *errors)))
     return tuple(moments)
+
+
+def _error_of_std(posterior: Posterior, row: Row) -> float:
+    """Monte Carlo error of a standard deviation."""
+    if not row.std > 0.0:
+        return 0.0
+    carries = posterior.weights > 0.0
+    spread = (posterior.column(row.name)[carries] - row.mean) ** 2 - row.std**2
+    error = float(np.sqrt(np.sum((posterior.weights[carries] * spread) ** 2))) / (2.0 * row.std)
+    return error * math.sqrt(max(1.0, row.autocorrelation_time)) if posterior.is_mcmc else error
 
 
 def _sigma(difference: float, *errors: float) -> float:

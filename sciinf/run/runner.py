@@ -46,6 +46,8 @@ class RunOptions:
         Show a progress line on a terminal.
     workers : int, optional
         Processes, in the place of the config's.
+    report : bool
+        Whether to write the HTML report at the end (`sciinf report` writes it later).
     """
 
     output: Path | None = None
@@ -55,6 +57,7 @@ class RunOptions:
     data: Mapping[str, Path | str] = field(default_factory=dict)
     progress: bool = True
     workers: int | None = None
+    report: bool = True
 
 
 def output_of(config: Config, options: RunOptions) -> Path:
@@ -144,7 +147,8 @@ def run_prepared(directory: RunDirectory, prepared: Prepared, options: RunOption
         finally:
             _keep_copy(directory, prepared)
         _edges(directory, prepared, posterior)
-        write_report(directory.path, posterior, prepared)
+        if options.report:
+            write_report(directory.path, posterior, prepared)
         _log.info("%s: %s", config.name, directory.status)
     return posterior
 

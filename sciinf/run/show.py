@@ -16,6 +16,7 @@ from sciinf.run.stored import StoredRun, open_run
 
 if TYPE_CHECKING:
     from sciinf.results.summary import Summary
+    from sciinf.validation.suite import Tier
 
 __all__ = ["View", "look", "report_again", "run_suite"]
 
@@ -115,8 +116,19 @@ def report_again(path: Path | str, data: Mapping[str, Path | str], target: Path 
     return write_report(stored.path, posterior, prepared, missing=missing, target=target), missing
 
 
-def run_suite(name: str, tier: str, *, workers: int, progress: bool) -> dict[str, Any]:
+def run_suite(name: str, tier: Tier, *, workers: int, progress: bool, directory: Path | None = None) -> dict[str, Any]:
     """Run a validation suite; its result as JSON holds it, with ``passed`` and the ``text`` of its tables.
+
+    Parameters
+    ----------
+    name, tier : str
+        Which suite, and how much of it: "quick", "full" or "long".
+    workers : int
+        Processes for independent units.
+    progress : bool
+        Show a progress line on a terminal.
+    directory : Path, optional
+        Where finished units stay, so that a suite that was cut off goes on, and where figures go.
 
     Raises
     ------
@@ -128,5 +140,5 @@ def run_suite(name: str, tier: str, *, workers: int, progress: bool) -> dict[str
     known = suites()
     if name not in known:
         raise ConfigError(f"no validation suite '{name}': {nearest_names(name, known)}")
-    result = known[name].run(tier, workers=workers, progress=progress)
-    return {"suite": name, "tier": tier, "passed": bool(result.passed), **result.to_dict(), "text": str(result)}
+    result = known[name].run(tier, workers=workers, progress=progress, directory=directory)
+    return {**result.to_dict(), "passed": bool(result.passed), "text": str(result)}

@@ -35,10 +35,8 @@ def test_numbers_and_intervals() -> None:
 
 def test_a_label_becomes_svg_that_sits_on_the_baseline() -> None:
     svg = latex_svg(r"\Omega_{\rm m} h^2", fallback="omega_m")
-    assert re.fullmatch(
-        r'<svg class="math" role="img" aria-label="omega_m" viewBox="[-\d. ]+" style="[^"]+"><path d="[MLQCZ\d. -]+" fill="currentColor"/></svg>',
-        svg,
-    )
+    shape = r'viewBox="[-\d. ]+" style="[^"]+"><path d="[MLQCZ\d. -]+" fill="currentColor"/></svg>'
+    assert re.fullmatch(r'<svg class="math" role="img" aria-label="omega_m" ' + shape, svg)
     depth = float(re.search(r"vertical-align:(-[\d.]+)em", svg).group(1))
     assert -0.6 < depth < -0.1  # the subscript hangs below the baseline
     low = float(re.search(r'viewBox="\S+ (\S+)', svg).group(1))
