@@ -112,18 +112,22 @@ class _Unit:
     settings: Settings
     n_draws: int
     path: Path | None
+    least_ess: float = _LEAST_ESS
     problem: Problem | None = None  # None: simulate one from the pool's problem
     theta: tuple[float, ...] | None = None
 
 
-def independent_draws(posterior: Posterior, n: int, rng: np.random.Generator) -> NDArray[np.float64] | None:
+def independent_draws(
+    posterior: Posterior, n: int, rng: np.random.Generator, *, least_ess: float = _LEAST_ESS
+) -> NDArray[np.float64] | None:
     """``n`` independent draws (n, n_dim) of a posterior, or None where it holds too few.
 
     Chains are thinned beyond two autocorrelation times, all walkers kept, and ``n`` of what is left taken without replacement. Weighted
-    points are drawn by their weights where the effective sample size is at least 1,000, and at least 5 ``n``.
+    points are drawn by their weights where the effective sample size is at least ``least_ess`` (1,000: what ranks need), and at least
+    5 ``n``.
     """
     if posterior.chain is None or posterior.draw is None:
-        if posterior.ess < max(_LEAST_ESS, 5.0 * n):
+        if posterior.ess < max(least_ess, 5.0 * n):
             return None
         return np.asarray(posterior.samples[rng.choice(len(posterior), size=n, p=posterior.weights)])
     stride = math.ceil(2.0 * slowest_autocorrelation_time(posterior)) + 1
@@ -134,10 +138,9 @@ def independent_draws(posterior: Posterior, n: int, rng: np.random.Generator) ->
     return np.asarray(posterior.samples[rng.permutation(kept)[:n]])
 
 
-def longer(settings: Settings, posterior: Posterior, n_draws: int) -> Settings:
-    """Settings of a longer run, for a posterior that had too few independent draws or did not converge."""
+def longer(settings: Settings, posterior: Posterior, wanted: float) -> Settings:
+    """Settings of a longer run, for a posterior with too few independent draws; ``wanted`` is the ESS that a nested run must reach."""
     if isinstance(settings, Dynesty):
-        wanted = max(_LEAST_ESS, 5.0 * n_draws)
         factor = max(1.5, 1.2 * wanted / max(posterior.ess, 1.0))
         return dataclasses.replace(settings, n_live=math.ceil(settings.n_live * min(factor, 8.0)))
     if settings.n_steps is not None:
@@ -154,10 +157,10 @@ def _sampled(unit: _Unit, problem: Problem) -> tuple[Posterior, NDArray[np.float
         seed = int(child_sequence(unit.seed, f"sample/{unit.index}/{attempt}").generate_state(1, np.uint64)[0])
         posterior = sample(problem, settings, seed=seed, progress=False)
         rng = generator(unit.seed, f"draws/{unit.index}/{attempt}")
-        draws = independent_draws(posterior, unit.n_draws, rng) if posterior.status == "ok" else None
+        draws = independent_draws(posterior, unit.n_draws, rng, least_ess=unit.least_ess) if posterior.status == "ok" else None
         if draws is not None:
             return posterior, draws, attempt + 1
-        settings = longer(settings, posterior, unit.n_draws)
+        settings = longer(settings, posterior, max(unit.least_ess, 5.0 * unit.n_draws))
         logger.info("%s, unit %d: too few independent draws, run again longer: %s", problem.name, unit.index, settings.describe())
     raise ConvergenceError(
         f"{problem.name}, unit {unit.index}: {unit.n_draws} independent draws were not reached in {_ATTEMPTS} runs, each longer than the "
@@ -294,7 +297,7 @@ def campaign_over(
     settings, seed, workers, directory, n_draws, progress
         As in `campaign`.
     thetas : (n, n_dim) float64 array, optional
-        Truths to rank; without them ranks are -1.
+        Truths to rank; without them ranks are -1, and nested runs need an effective sample size of 5 ``n_draws`` only.
 
     Raises
     ------
@@ -314,9 +317,11 @@ def campaign_over(
     science = _science(prints[0], settings, seed, n_draws, "given")
     folder = _open_directory(directory, science)
     draws = _check_count("n_draws", n_draws)
+    rows: Sequence[Any] = [None] * len(problems) if truths is None else [tuple(row) for row in truths.tolist()]
+    least = _LEAST_ESS if truths is not None else 0.0
     units = [
-        _Unit(i, check_seed(seed), settings, draws, _unit_path(folder, i), item, None if truths is None else tuple(truths[i].tolist()))
-        for i, item in enumerate(problems)
+        _Unit(i, check_seed(seed), settings, draws, _unit_path(folder, i), least, item, row)
+        for i, (item, row) in enumerate(zip(problems, rows, strict=True))
     ]
     return _run(problems[0], units, science, workers, progress)
 

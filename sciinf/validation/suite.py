@@ -17,11 +17,20 @@ from sciinf.samplers.progress import Progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Recorder", "Skipped", "SuiteResult", "Table", "Tier", "check_tier"]
+__all__ = ["Recorder", "Skipped", "SuiteResult", "Table", "Tier", "check_tier", "quiet_samplers"]
 
 logger = logging.getLogger(__name__)
 
 Tier = Literal["quick", "full", "long"]
+_NOISY = "sciinf.samplers"
+
+
+def quiet_samplers() -> int:
+    """Let samplers log errors only, for hundreds of runs on purpose-built hard problems; the level that was set before."""
+    noisy = logging.getLogger(_NOISY)
+    before = noisy.level
+    noisy.setLevel(logging.ERROR)
+    return before
 
 
 def check_tier(tier: str) -> Tier:
@@ -148,7 +157,7 @@ class Recorder:
     _skipped: list[Skipped] = field(default_factory=list)
     _tables: list[Table] = field(default_factory=list)
     _bar: Progress | None = None
-    _levels: dict[str, int] = field(default_factory=dict)
+    _level: int = logging.NOTSET
     _started: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Recorder:
@@ -156,14 +165,11 @@ class Recorder:
         self._started = time.monotonic()
         self._bar = Progress(f"{self.suite} --{self.tier}", enabled=self.progress)
         self._bar.__enter__()
-        noisy = logging.getLogger("sciinf.samplers")  # hundreds of runs on purpose-built hard problems
-        self._levels[noisy.name] = noisy.level
-        noisy.setLevel(logging.ERROR)
+        self._level = quiet_samplers()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
+        logging.getLogger(_NOISY).setLevel(self._level)
         if self._bar is not None:
             self._bar.__exit__(*error)
             self._bar = None

@@ -1,0 +1,244 @@
+"""The spine's suite: samplers against problems with known answers, hashes, kills, and calibration with its negative controls."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sciinf.calibration import coverage, sbc
+from sciinf.calibration.analytic import AnalyticProblem, analytic_problem, line
+from sciinf.calibration.controls import broken
+from sciinf.calibration.injections import Campaign, campaign, campaign_over
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_set import PriorSet
+from sciinf.core.priors import Normal
+from sciinf.core.problem import Problem
+from sciinf.core.seeding import generator
+from sciinf.samplers.pools import Workers
+from sciinf.samplers.settings import Dynesty, Emcee, Settings
+from sciinf.validation import spine_checks as checks
+from sciinf.validation.spine_runs import killed_and_resumed, same_hash
+from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
+
+__all__ = ["FULL", "LONG", "QUICK", "Scale", "run"]
+
+_SEED = 20180717
+_ALL = ("gauss3", "gauss10", "eggbox", "shells4", "funnel5", "hole", "plateau", "prior")
+_HEADER = ("run", "log Z", "mean shift", "scatter", "stated", "mean pull", "rms pull", "ESS", "calls")
+_SBC = Emcee(n_walkers=32, moves="de")
+_MCMC = Emcee(n_walkers=32)
+_TO_KILL: dict[str, Settings] = {"dynesty static": Dynesty(n_live=100), "emcee": Emcee(n_walkers=32, n_steps=10_000)}
+_DRAWS = 40  # per seed, for the comparison of samplers
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much a tier runs.
+
+    Parameters
+    ----------
+    static, dynamic : tuple of str
+        Problems for dynesty's static and dynamic samplers.
+    mcmc : tuple of str
+        Problems for emcee.
+    seeds : int
+        Per problem and sampler.
+    n_live : int
+        Of the static runs.
+    workers : tuple of int
+        Numbers of workers whose hashes must agree.
+    kills : int
+        Per sampler; 0 skips them.
+    replicas : int
+        Of the calibration campaigns.
+    controls : bool
+        Whether to run the negative controls (they need 300 replicas to fail for certain).
+    sample_controls : bool
+        Whether the wrong width and shift are sampled too, not only applied to the healthy campaign's draws.
+    """
+
+    static: tuple[str, ...]
+    dynamic: tuple[str, ...]
+    mcmc: tuple[str, ...]
+    seeds: int
+    n_live: int
+    workers: tuple[int, ...]
+    kills: int
+    replicas: int
+    controls: bool
+    sample_controls: bool = False
+
+
+QUICK = Scale(("gauss3", "hole", "prior"), (), (), 1, 60, (1, 2), 0, 30, False)
+FULL = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, (1, 2, 4), 20, 300, True)
+LONG = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, (1, 2, 4), 100, 2100, True, True)
+
+
+@dataclass
+class _Spine:
+    """One run of the suite."""
+
+    scale: Scale
+    record: Recorder
+    workers: Workers
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def over_seeds(self, known: AnalyticProblem, name: str, settings: Settings, n_draws: int = _DRAWS) -> Campaign:
+        """The problem under ``seeds`` seeds."""
+        with self.record.part(f"{known.name}, {name}"):
+            problems = [known.problem] * self.scale.seeds
+            folder = self.record.folder(f"{known.name}-{name.replace(' ', '-')}")
+            return campaign_over(problems, settings, _SEED, workers=self.workers, directory=folder, n_draws=n_draws)
+
+    def nested(self, known: AnalyticProblem, name: str, settings: Dynesty) -> Campaign:
+        """Evidence, moments and, for a constant likelihood, the prior, by dynesty."""
+        label = f"{known.name}, {name}"
+        result = self.over_seeds(known, name, settings)
+        self.rows.append(checks.evidence_row(label, known, result))
+        self.record.add(*checks.evidence(label, known, result, n_live=settings.n_live))
+        self.sampled(label, known, result)
+        return result
+
+    def sampled(self, label: str, known: AnalyticProblem, result: Campaign) -> None:
+        """What every sampler must get right."""
+        self.record.add(*checks.moments(label, known, result))
+        if known.name == "prior":
+            self.record.add(checks.prior_returned(label, known, result))
+
+    def problems(self) -> None:
+        """Every problem by every sampler, and the samplers against each other."""
+        for name in _ALL:
+            known = analytic_problem(name)
+            results: dict[str, Campaign] = {}
+            if name in self.scale.static:
+                results["dynesty static"] = self.nested(known, "dynesty static", static_settings(name, self.scale.n_live))
+            if name in self.scale.dynamic:
+                results["dynesty dynamic"] = self.nested(known, "dynesty dynamic", dynamic_settings(name))
+            if name in self.scale.mcmc:
+                results["emcee"] = self.over_seeds(known, "emcee", _MCMC)
+                self.sampled(f"{name}, emcee", known, results["emcee"])
+            names = list(results)
+            for first, second in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
+                label = f"{name}, {first} = {second}"
+                with self.record.part(label):
+                    self.record.add(*checks.agreement(label, results[first], results[second], seed=_SEED, classify=second == "emcee"))
+        self.record.table(f"Evidences, {self.scale.seeds} seeds", _HEADER, self.rows)
+
+    def runs(self) -> None:
+        """Hashes for numbers of workers, and after kills."""
+        problem = analytic_problem("hole").problem
+        samplers: dict[str, Settings] = {"dynesty static": Dynesty(n_live=30, walks=20), "emcee": Emcee(n_walkers=16, n_steps=200)}
+        if self.scale.dynamic:
+            samplers["dynesty dynamic"] = Dynesty(n_live=50, dynamic=True, proposal="unif")
+        for name, settings in samplers.items():
+            with self.record.part(f"hashes, {name}"):
+                self.record.add(same_hash(f"hole, {name}", problem, settings, self.scale.workers, seed=_SEED))
+        if not self.scale.kills:
+            self.record.skip("killed and resumed", "runs in --full and --long")
+            return
+        for name, settings in _TO_KILL.items():
+            with self.record.part(f"kills, {name}"):
+                self.record.add(killed_and_resumed(f"hole, {name}", problem, settings, kills=self.scale.kills, seed=_SEED))
+
+    def replicas(self, name: str, problem: Problem) -> Campaign:
+        """A calibration campaign over the straight line."""
+        with self.record.part(f"SBC, {name}"):
+            folder = self.record.folder(f"sbc-{name.replace(' ', '-')}")
+            return campaign(problem, self.scale.replicas, _SEED, _SBC, workers=self.workers, directory=folder)
+
+    def calibration(self) -> None:
+        """Healthy replicas pass all tests; with enough of them, broken ones must fail."""
+        healthy = self.replicas("healthy", line())
+        found = sbc.test(healthy.ranks, healthy.names)
+        figure = self.record.figure("sbc-line", sbc.plot(healthy.ranks, healthy.names)) if self.record.directory else ""
+        self.record.add_renamed("line, emcee", found.verdicts)
+        self.record.add_renamed("line, emcee", [coverage.test(healthy.ranks, healthy.names).verdict])
+        self.record.add_renamed("line, emcee", coverage.tarp(healthy.draws, healthy.theta, generator(_SEED, "tarp")).verdicts)
+        rows = [_sbc_row("healthy", found)]
+        if not self.scale.controls:
+            self.record.skip("negative controls", "need 300 replicas: they run in --full and --long")
+        else:
+            rows += self.controls(healthy)
+        title = f"SBC, {self.scale.replicas} replicas{f' ({figure})' if figure else ''}"
+        self.record.table(title, ("posterior", "largest |mean z|", "largest |variance z|", "least p, any test"), rows)
+
+    def controls(self, healthy: Campaign) -> list[tuple[str, ...]]:
+        """Each fault must be caught."""
+        wrong = PriorSet([Parameter(name, Normal(0.0, 0.5)) for name in line().names])  # half the true prior's width
+        faults = {
+            "width x 1.3": broken(healthy, width=1.3),
+            "shift 0.5 sigma": broken(healthy, shift=0.5),
+            "wrong prior, sampled": self.replicas("wrong prior", broken(line(), priors=wrong)),
+        }
+        if self.scale.sample_controls:
+            faults["width x 1.3, sampled"] = self.replicas("width", broken(line(), width=1.3))
+            faults["shift 0.5 sigma, sampled"] = self.replicas("shift", broken(line(), shift=0.5))
+        rows = []
+        for name, result in faults.items():
+            found = sbc.test(result.ranks, result.names)
+            self.record.add_renamed(f"line, {name}", found.verdicts, expect_failure=True)
+            rows.append(_sbc_row(name, found))
+        return rows
+
+
+def static_settings(name: str, n_live: int) -> Dynesty:
+    """Defaults of dynesty; a constant likelihood needs no proposals, only points."""
+    return Dynesty(n_live=1000) if name == "prior" else Dynesty(n_live=n_live)
+
+
+def dynamic_settings(name: str) -> Dynesty:
+    """Dynamic runs make 10,000 effective samples each: the cheapest proposal that suits the problem's shape and dimension."""
+    if name in ("gauss3", "hole", "plateau", "prior"):
+        return Dynesty(n_live=100, dynamic=True, proposal="unif")
+    return Dynesty(n_live=100, dynamic=True, walks={"gauss10": 100, "funnel5": 60}.get(name, 30))
+
+
+def _sbc_row(name: str, found: sbc.SbcResult) -> tuple[str, ...]:
+    least = min(1.0 if v.p is None else v.p for v in found.verdicts)
+    return name, f"{abs(found.mean_z).max():.2f}", f"{abs(found.variance_z).max():.2f}", f"{least:.2g}"
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[Workers]:
+    """One set of worker processes for all campaigns of the suite."""
+    if workers == 1:
+        yield 1
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=quiet_samplers) as executor:
+        yield executor
+
+
+def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path | None = None) -> SuiteResult:
+    """Run a tier of the suite.
+
+    Parameters
+    ----------
+    tier : {"quick", "full", "long"}
+        "quick": three problems, one seed, hashes at 1 and 2 workers, a calibration smoke test; "full": every problem over 12 seeds,
+        samplers against each other, hashes, kills, calibration with its controls; "long": the same with 48 seeds, 400 live points and
+        2,100 replicas, which catch a width wrong by 10 %.
+    workers : int
+        Processes for independent runs.
+    progress : bool
+        Show a progress line on a terminal.
+    directory : Path, optional
+        Where campaigns leave their units (a suite that was cut off goes on from them) and figures go.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such tier.
+    """
+    scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
+    with Recorder("spine", tier, progress, directory) as record, _pool(workers) as pool:
+        suite = _Spine(scale, record, pool)
+        suite.problems()
+        suite.runs()
+        suite.calibration()
+    record.skip("compiled engines, Dask", "not in this version")
+    return record.result()
