@@ -15,58 +15,17 @@ from sciinf.core.errors import ConfigError, DataError, nearest_names
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
+from sciinf.engines.cmb.combination import check_overlaps, united_nuisances
 from sciinf.engines.cmb.component import Component, check_spectra
 from sciinf.engines.cmb.kernels import KERNEL_VERSION
 from sciinf.engines.cmb.lcdm import theory_priors
+from sciinf.engines.cmb.published import published_values
 from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
 from sciinf.engines.cmb.theory import Theory
 
-__all__ = ["OVERLAPS", "Form", "Hybrid"]
+__all__ = ["Form", "Hybrid"]
 
 _CHUNK = 8  # rows whose spectra are held at once: 160 kB per spectrum
-
-OVERLAPS: tuple[tuple[str, str, str], ...] = (
-    ("low_tt_bins", "commander", "both use TT at l 2-29"),
-    ("pixel_teb", "low_tt_bins", "both use TT at l 2-29"),
-    ("pixel_teb", "commander", "both use TT at l 2-29"),
-    ("pixel_teb", "low_ee", "both use EE at l 2-29"),
-    ("plik_lite", "plik_style", "both use TT, TE, EE at l >= 30"),
-    *(
-        ("lensing_marginalised", other, "its covariance already marginalises the CMB spectra")
-        for other in ("plik_lite", "plik_style", "low_tt_bins", "commander", "low_ee", "pixel_teb", "lensing")
-    ),
-)
-"""Pairs of components that use the same data twice, and why."""
-
-
-def _check_overlaps(components: tuple[Component, ...]) -> None:
-    """ConfigError for two components of one name, or a refused pair."""
-    names = [component.name for component in components]
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise ConfigError(f"two components are called '{name}': the same data would be used twice")
-    for one, other, rule in OVERLAPS:
-        if one in names and other in names:
-            raise ConfigError(f"components {one} and {other} cannot be combined: {rule}. Leave one out")
-
-
-def _united_nuisances(theory: Theory, components: tuple[Component, ...]) -> tuple[Parameter, ...]:
-    """Nuisance parameters in component order, each once; ConfigError where two components disagree about a prior."""
-    found: dict[str, tuple[Parameter, str]] = {}
-    for component in components:
-        members = {member.name: member for member in component.default_priors().members if isinstance(member, Parameter)}
-        for name in component.nuisance:
-            if name in theory.parameters:
-                raise ConfigError(f"component {component.name}: nuisance parameter '{name}' has the name of a theory parameter")
-            if name not in members:
-                raise ConfigError(f"component {component.name} gives no default prior for its nuisance parameter '{name}'")
-            known = found.setdefault(name, (members[name], component.name))
-            if known[0].prior.describe() != members[name].prior.describe():
-                raise ConfigError(
-                    f"nuisance parameter '{name}' has two default priors: {known[0].prior} in {known[1]}, "
-                    f"{members[name].prior} in {component.name}"
-                )
-    return tuple(member for member, _ in found.values())
 
 
 class Form(Protocol):
@@ -131,11 +90,11 @@ class Hybrid:
         components = tuple(self.components)
         if not components:
             raise ConfigError("a Hybrid needs at least one component")
-        _check_overlaps(components)
+        check_overlaps(components)
         for component in components:
             check_spectra(component.name, component.requires, self.theory.l_max)
         object.__setattr__(self, "components", components)
-        object.__setattr__(self, "_nuisance", _united_nuisances(self.theory, components))
+        object.__setattr__(self, "_nuisance", united_nuisances(self.theory, components))
         object.__setattr__(self, "_form", self._build_form())
 
     def _build_form(self) -> Form | None:
@@ -380,6 +339,10 @@ class Hybrid:
         parts = [component.fingerprint() for component in self.components]
         form = "spectra" if self._form is None else self._form.evaluation
         return sha256_of("cmb", KERNEL_VERSION, self.theory.fingerprint(), list(self.parameters), parts, form, self.outside)
+
+    def reference_values(self) -> dict[str, tuple[float, float, str]]:
+        """Published mean, standard deviation and source by parameter, where this is a published combination of the real data."""
+        return published_values(self.components, self.parameters)
 
     def figures(self, posterior: Any) -> dict[str, Any]:
         """The engine's own matplotlib figures of a Posterior, by name."""

@@ -28,8 +28,9 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Normal, Uniform
 from sciinf.core.problem import Problem
+from sciinf.engines.cmb.combination import OVERLAPS
 from sciinf.engines.cmb.component import A_PLANCK, Component, calibration_prior
-from sciinf.engines.cmb.model import OVERLAPS, Hybrid
+from sciinf.engines.cmb.model import Hybrid
 from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
 
 NAMES = ("plik_lite", "low_tt_bins", "low_ee", "lensing")
