@@ -7,7 +7,7 @@ again. ``LIKELIHOOD`` is the one fixed signature of every engine's scalar kernel
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numba
 
@@ -27,7 +27,10 @@ SUM_FLAGS = frozenset({"contract", "reassoc", "arcp", "nsz", "afn"})
 """Floating-point freedoms that let sums use SIMD and still keep NaN and inf: everything of fastmath except ``nnan`` and ``ninf``."""
 
 
-def kernel(signature: Any = None, *, reassociate: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def kernel(signature: Any = None, *, reassociate: bool = False) -> _Decorator:
     """Decorator: compile a pure kernel without Python objects, cached on disk.
 
     Parameters
@@ -41,9 +44,9 @@ def kernel(signature: Any = None, *, reassociate: bool = False) -> Callable[[Cal
     options: dict[str, Any] = {"nopython": True, "cache": True, "nogil": True, "error_model": "numpy"}
     if reassociate:
         options["fastmath"] = set(SUM_FLAGS)
-    return numba.jit(signature, **options) if signature is not None else numba.jit(**options)
+    return cast(_Decorator, numba.jit(signature, **options) if signature is not None else numba.jit(**options))
 
 
 def inline_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator for a small helper that is only called from other kernels."""
-    return numba.jit(nopython=True, cache=True, nogil=True, error_model="numpy")(function)
+    return cast(Callable[..., Any], numba.jit(nopython=True, cache=True, nogil=True, error_model="numpy")(function))
