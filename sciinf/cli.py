@@ -278,9 +278,16 @@ def _finish(path: Path, posterior: Posterior, *, as_json: bool, quiet: bool) -> 
     elif not quiet:
         console.show(view)
     if code:
-        stopped = view.manifest.get("report", {}).get("stopped", "")
-        _say(f"not converged{f' ({stopped})' if stopped else ''}: results kept. Raise the budget and go on with: sciinf resume {path}")
+        _say(_what_next(path, str(view.manifest.get("report", {}).get("stopped", ""))))
         raise typer.Exit(code)
+
+
+def _what_next(path: Path, stopped: str) -> str:
+    """What became of a run that did not converge, and what to do."""
+    head = f"not converged{f' ({stopped})' if stopped else ''}: results kept in {path}. "
+    if stopped in ("max_calls", "max_seconds", "max_steps"):
+        return f"{head}Raise {stopped} in the config and go on with: sciinf run CONFIG --out {path} --resume"
+    return head + ("Start a new run with more n_steps, or without n_steps" if stopped == "n_steps" else "See its report")
 
 
 @contextlib.contextmanager
@@ -300,11 +307,9 @@ def _exits(as_json: bool) -> Iterator[None]:
     """Turn errors into one message on standard error and an exit code; SIGTERM acts like Ctrl-C."""
     from sciinf.core.errors import ConfigError, DataError, MissingDependencyError, PriorError, ResumeError, SciinfError
 
-    warnings.showwarning = _show_warning
-    with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, _terminate)
     try:
-        yield
+        with _signals(), _warnings():
+            yield
     except (ConfigError, PriorError, DataError, ResumeError, MissingDependencyError) as error:
         _fail(str(error), BAD_CONFIG, as_json=as_json, kind=type(error).__name__)
     except SciinfError as error:
@@ -314,6 +319,30 @@ def _exits(as_json: bool) -> Iterator[None]:
         _fail(text, INTERRUPTED if isinstance(error, Interrupted) else FAILED, as_json=as_json, kind=type(error).__name__)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED, as_json=as_json, kind="Interrupted")
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as SIGINT does."""
+    try:
+        before = signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[None]:
+    """Warnings as one line on standard error."""
+    before, warnings.showwarning = warnings.showwarning, _show_warning
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

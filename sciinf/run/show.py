@@ -141,4 +141,4 @@ def run_suite(name: str, tier: Tier, *, workers: int, progress: bool, directory:
     if name not in known:
         raise ConfigError(f"no validation suite '{name}': {nearest_names(name, known)}")
     result = known[name].run(tier, workers=workers, progress=progress, directory=directory)
-    return {**result.to_dict(), "passed": bool(result.passed), "text": str(result)}
+    return {**result.to_dict(), "passed": bool(result.passed), "text": result.text}

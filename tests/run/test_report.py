@@ -164,11 +164,8 @@ def flat(theta: np.ndarray) -> float:
 
 
 def test_a_run_from_python_has_a_report_too(tmp_path: Path) -> None:
-    problem = sciinf.Problem(
-        FunctionEngine(flat, ["x"], version="1"),
-        sciinf.PriorSet([sciinf.Parameter("x", sciinf.core.priors.Normal(0, 1))]),
-        name="<odd & name>",
-    )
+    priors = sciinf.PriorSet([sciinf.Parameter("x", sciinf.core.priors.Normal(0, 1))])
+    problem = sciinf.Problem(FunctionEngine(flat, ["x"], version="1"), priors, name="<odd & name>")
     settings = sciinf.Emcee(n_walkers=8, n_steps=400, burn=50, thin=1)
     sciinf.sample(problem, settings, seed=3, directory=tmp_path / "mine", progress=False)
     target, missing = report_again(tmp_path / "mine", {})
