@@ -8,9 +8,10 @@ import json
 import logging
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 from sciinf.core.atomic import write_bytes
 from sciinf.core.errors import DataError
 from sciinf.core.fingerprint import sha256_of
+from sciinf.engines.cmb import compress_kernels
 from sciinf.engines.cmb import emulator_kernels as kernels
 from sciinf.engines.cmb.background import Background
+from sciinf.engines.cmb.component import Component
+from sciinf.engines.cmb.compress import CompiledForm, build
 from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
 from sciinf.engines.cmb.theory import PARAMETERS, Scale, as_thetas, parameters_of, theta_mc_form
 
@@ -169,6 +173,11 @@ def read_weights(path: Path) -> EmulatorWeights:
 
 
 @functools.cache
+def _say_once(text: str) -> None:
+    logger.info(text)
+
+
+@functools.cache
 def shipped_weights() -> EmulatorWeights:
     """The weights that come with the package: flat LambdaCDM, box `lcdm`."""
     return read_weights(Path(__file__).parent / "weights" / "lcdm.npz")
@@ -214,14 +223,15 @@ class EmulatorTheory:
 
     def __post_init__(self) -> None:
         parameters_of(self.sample)
+        _say_once("the emulator gives no BB: it is zero, at l <= 29 only")
         settings = self.weights.header["settings"]
         object.__setattr__(self, "background", Background(m_nu=settings["m_nu"], n_eff=settings["n_eff"]))
-        floats, ints = self._pack()
+        floats, ints = self.pack()
         object.__setattr__(self, "floats", floats)
         object.__setattr__(self, "ints", ints)
 
-    def _pack(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The weights as `emulator_kernels` takes them."""
+    def pack(self, blocks: Sequence[str] = kernels.BLOCK_ORDER) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The weights as `emulator_kernels` takes them; a block that is not among ``blocks`` is left empty."""
         header, parents = self.weights.header, self.weights.parents
         low, high = np.array([header["domain"][name] for name in PARAMETERS], dtype=np.float64).T
         logs = np.array([header["coordinates"][name] == "log" for name in PARAMETERS])
@@ -230,6 +240,9 @@ class EmulatorTheory:
         ints = [parents.shape[1], int(self.sample == "H0"), 0, 4 * len(PARAMETERS), *logs]
         at = 4 * len(PARAMETERS) + len(self.background.table)
         for block in kernels.BLOCK_ORDER:
+            if block not in blocks:
+                ints += [0] * kernels.BLOCK_SIZE
+                continue
             mean, basis, coefficients = (self.weights.arrays[f"{part}_{block}"].astype(np.float64) for part in _PARTS)
             ints += [len(coefficients), len(basis), header["first_l"][block], len(mean), at]
             parts += [mean, basis.ravel(), coefficients.ravel()]
@@ -270,6 +283,12 @@ class EmulatorTheory:
         out = {name: np.empty((len(points), reach[name] + 1)) for name in ("TT", "TE", "EE", "PP")}
         kernels.spectra_many(points, self.floats, self.ints, np.empty(self.workspace_size), *out.values())
         return SpectraBatch(**{name.lower(): values for name, values in out.items()}, bb=np.zeros((len(points), reach["BB"] + 1)))
+
+    def form(
+        self, components: Sequence[Component], nuisance: Sequence[str], evaluation: Literal["auto", "full", "compressed"] = "auto"
+    ) -> CompiledForm | None:
+        """These components compiled over this theory, or None; see `compress.build`."""
+        return build(self, components, nuisance, evaluation)
 
     @property
     def derived_names(self) -> tuple[str, ...]:
@@ -318,7 +337,7 @@ class EmulatorTheory:
 
     def fingerprint(self) -> str:
         """sha256 over the weights, the kernel's version and the scale parameter."""
-        return sha256_of("emulator", kernels.KERNEL_VERSION, self.weights.sha256, self.sample)
+        return sha256_of("emulator", kernels.KERNEL_VERSION, compress_kernels.KERNEL_VERSION, self.weights.sha256, self.sample)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"sample": self.sample, "weights": (self.weights.header, self.weights.arrays)}

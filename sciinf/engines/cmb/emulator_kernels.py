@@ -34,6 +34,7 @@ __all__ = [
     "add_columns",
     "coefficients",
     "coordinates",
+    "exponential",
     "low_ee",
     "monomials",
     "spectra",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 KERNEL_VERSION = "1"
+
+u64 = np.uint64
+"""Indices into packed arrays are made unsigned: numba adds a branch for negative ones to every signed index, which stops SIMD."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +71,7 @@ _INT = numba.int64
 
 
 @inline_kernel
-def _exp(x: float) -> float:
+def exponential(x: float) -> float:
     """e^x to 2 ulp without a branch, |x| < 700: a loop over it is vectorised, over math.exp it is not."""
     k = np.floor(x * 1.4426950408889634 + 0.5)
     r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10
@@ -91,58 +95,58 @@ def _exp(x: float) -> float:
 @inline_kernel
 def coordinates(theta: Floats, floats: Floats, ints: Ints, out: Floats, at: int) -> bool:
     """Scaled coordinates (6) of ``theta`` into ``out[at:]``; False outside the box, or where H0 belongs to no such universe."""
-    box = ints[BOX_AT]
-    for i in range(N_COORDINATES):
+    box, first = u64(ints[BOX_AT]), u64(at)
+    for i in range(u64(N_COORDINATES)):
         value = theta[i]
-        if i == 2 and ints[SCALE] == 1:
+        if i == u64(2) and ints[SCALE] == 1:
             value = theta_mc_kernel(theta[0], theta[1], theta[2], floats, ints[TABLE_AT])
-        if not (floats[box + i] <= value <= floats[box + 6 + i]):
+        if not (floats[box + i] <= value <= floats[box + u64(6) + i]):
             return False
-        if ints[LOG_FLAGS + i] == 1:
+        if ints[u64(LOG_FLAGS) + i] == 1:
             value = math.log(value)
-        out[at + i] = (value - floats[box + 12 + i]) * floats[box + 18 + i]
+        out[first + i] = (value - floats[box + u64(12) + i]) * floats[box + u64(18) + i]
     return True
 
 
 @inline_kernel
-def monomials(ints: Ints, work: Floats, u: int, phi: int) -> None:
-    """Every monomial of the coordinates at ``work[u:]`` into ``work[phi:]``: each is an earlier one times a coordinate."""
-    n = ints[MONOMIALS]
-    work[phi] = 1.0
-    for t in range(1, n):
-        work[phi + t] = work[phi + ints[HEADER + t]] * work[u + ints[HEADER + n + t]]
+def monomials(ints: Ints, work: Floats, coordinate: int, phi: int) -> None:
+    """Every monomial of the coordinates at ``work[coordinate:]`` into ``work[phi:]``: each is an earlier one times a coordinate."""
+    n, x, out = u64(ints[MONOMIALS]), u64(coordinate), u64(phi)
+    work[out] = 1.0
+    for t in range(u64(1), n):
+        work[out + t] = work[out + u64(ints[u64(HEADER) + t])] * work[x + u64(ints[u64(HEADER) + n + t])]
 
 
-@kernel(numba.void(_VECTOR, _INT, _INT, _INT, _VECTOR, _INT, _INT, _INT), reassociate=True)
-def add_columns(floats: Floats, matrix: int, n_columns: int, n_rows: int, work: Floats, weights: int, step: int, out: int) -> None:
-    """``work[out + i] += sum_j work[weights + j] * floats[matrix + j * step + i]``, i < n_rows: four columns at a time, SIMD over rows."""
-    j = 0
-    while j + 4 <= n_columns:
-        a, b, c, d = work[weights + j], work[weights + j + 1], work[weights + j + 2], work[weights + j + 3]
-        column = matrix + j * step
-        for i in range(n_rows):
-            work[out + i] += (
-                a * floats[column + i]
-                + b * floats[column + step + i]
-                + c * floats[column + 2 * step + i]
-                + d * floats[column + 3 * step + i]
-            )
-        j += 4
-    while j < n_columns:
-        a = work[weights + j]
-        column = matrix + j * step
-        for i in range(n_rows):
-            work[out + i] += a * floats[column + i]
-        j += 1
+@kernel(numba.void(_VECTOR, _INT, _INT, _INT, _VECTOR, _INT, _INT), reassociate=True)
+def add_columns(floats: Floats, matrix: int, n_columns: int, n_rows: int, work: Floats, weights: int, out: int) -> None:
+    """``work[out + i] += sum_j work[weights + j] * floats[matrix + j * n_rows + i]``: four columns at a time, SIMD over rows."""
+    first, columns, rows, x, y = u64(matrix), u64(n_columns), u64(n_rows), u64(weights), u64(out)
+    four = u64(4)
+    j = u64(0)
+    while j + four <= columns:
+        a, b, c, d = work[x + j], work[x + j + u64(1)], work[x + j + u64(2)], work[x + j + u64(3)]
+        p = first + j * rows
+        q = p + rows
+        r = q + rows
+        s = r + rows
+        for i in range(rows):
+            work[y + i] += a * floats[p + i] + b * floats[q + i] + c * floats[r + i] + d * floats[s + i]
+        j += four
+    while j < columns:
+        a = work[x + j]
+        p = first + j * rows
+        for i in range(rows):
+            work[y + i] += a * floats[p + i]
+        j += u64(1)
 
 
 @inline_kernel
 def coefficients(block: int, floats: Floats, ints: Ints, work: Floats, phi: int, out: int) -> None:
     """Basis coefficients of a block, from the monomials at ``work[phi:]``, into ``work[out:]``."""
     n_terms, n_basis, n_l = ints[block], ints[block + 1], ints[block + 3]
-    for k in range(n_basis):
-        work[out + k] = 0.0
-    add_columns(floats, ints[block + 4] + (n_basis + 1) * n_l, n_terms, n_basis, work, phi, n_basis, out)
+    for k in range(u64(n_basis)):
+        work[u64(out) + k] = 0.0
+    add_columns(floats, ints[block + 4] + (n_basis + 1) * n_l, n_terms, n_basis, work, phi, out)
 
 
 @inline_kernel
@@ -150,28 +154,28 @@ def _curve(block: int, floats: Floats, ints: Ints, work: Floats, phi: int, scrat
     """Mean plus basis of a block, into ``work[out:]``; ``work[scratch:]`` holds the coefficients meanwhile."""
     coefficients(block, floats, ints, work, phi, scratch)
     n_basis, n_l, mean = ints[block + 1], ints[block + 3], ints[block + 4]
-    for i in range(n_l):
-        work[out + i] = floats[mean + i]
-    add_columns(floats, mean + n_l, n_basis, n_l, work, scratch, n_l, out)
+    for i in range(u64(n_l)):
+        work[u64(out) + i] = floats[u64(mean) + i]
+    add_columns(floats, mean + n_l, n_basis, n_l, work, scratch, out)
 
 
 @inline_kernel
 def low_ee(log_a: float, floats: Floats, ints: Ints, work: Floats, phi: int, scratch: int, out: int) -> None:
     """D_l^EE (muK^2) at l = 2-29 into ``work[out:]``; ``log_a`` = ln(1e10 A_s)."""
     _curve(LOW_EE, floats, ints, work, phi, scratch, out)
-    for i in range(N_LOW_EE):
-        work[out + i] = AMPLITUDE * _exp(work[out + i] + log_a)
+    for i in range(u64(N_LOW_EE)):
+        work[u64(out) + i] = AMPLITUDE * exponential(work[u64(out) + i] + log_a)
 
 
 @inline_kernel
 def _fill(block: int, scale: float, floats: Floats, ints: Ints, work: Floats, phi: int, scratch: int, curve: int, out: Floats) -> None:
     """One spectrum, indexed by l from 0, into ``out``: zero below the block's first l."""
     _curve(block, floats, ints, work, phi, scratch, curve)
-    first, n_l = ints[block + 2], ints[block + 3]
+    first, n_l = u64(ints[block + 2]), u64(ints[block + 3])
     for i in range(first):
         out[i] = 0.0
     for i in range(n_l):
-        out[first + i] = scale * work[curve + i]
+        out[first + i] = scale * work[u64(curve) + i]
 
 
 @kernel(numba.boolean(_VECTOR, _VECTOR, _INTS, _VECTOR, _VECTOR, _VECTOR, _VECTOR, _VECTOR))
