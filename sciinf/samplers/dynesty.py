@@ -82,14 +82,10 @@ class _DynestyPool:
 
 
 def _light(argument: Any) -> Any:
-    """A proposal's argument without functions, its arrays contiguous and its own: the same bytes here and in a worker."""
-    return argument._replace(
-        u=np.array(argument.u),
-        axes=np.ascontiguousarray(argument.axes),
-        prior_transform=None,
-        loglikelihood=None,
-        scale=float(argument.scale),
-    )
+    """A proposal's argument without functions, its point its own and its axes laid out as they would arrive in a worker."""
+    axes = argument.axes if argument.axes.flags.forc else np.ascontiguousarray(argument.axes)
+    own = {"u": np.array(argument.u), "axes": axes, "scale": float(argument.scale)}
+    return argument._replace(**own, prior_transform=None, loglikelihood=None)
 
 
 @contextlib.contextmanager
@@ -125,7 +121,7 @@ def _first_points(session: Session, settings: Dynesty) -> list[NDArray[np.float6
         units, thetas = _inside(problem, rng, n)
         values = np.array(session.pool.map(likelihood_of, list(thetas)))
         finite = int(np.count_nonzero(np.isfinite(values)))
-        if attempt == 1 and finite < (1.0 - _MANY_ZERO) * n and (n < _SMALL_N_LIVE or finite < enough):
+        if attempt == 1 and 0 < finite < (1.0 - _MANY_ZERO) * n and (n < _SMALL_N_LIVE or finite < enough):
             warnings.warn(
                 f"{problem.name}: the likelihood is zero (ln L = -inf) at {n - finite} of the first {n} points of the prior. With fewer "
                 f"than {_SMALL_N_LIVE} live points this can bias the evidence: declare the region in the prior (constrained), or raise "

@@ -172,9 +172,9 @@ def judge(chain: NDArray[np.float64], settings: Emcee) -> ChainLength:
 
     Notes
     -----
-    Burn-in and tau depend on each other: tau is first estimated on the second half (of every other walker), the burn-in is 5 tau (or as set), and tau is
-    estimated again behind it. The estimate is stable where leaving out the last tau steps changes the longest one by less than
-    ``rtol_tau``.
+    Burn-in and tau depend on each other: tau is first estimated on the second half (of every other walker), the burn-in is 5 tau (or
+    as set), and tau is estimated again behind it. The estimate is stable where leaving out the last tau steps changes the longest one
+    by less than ``rtol_tau``.
     """
     n_steps, n_walkers, _ = chain.shape
     if isinstance(settings.burn, str):
