@@ -127,7 +127,8 @@ class Problem:
         if theta.shape[-1:] != (self.n_dim,):
             raise ConfigError(f"{self.name}: theta must have {self.n_dim} entries ({', '.join(self.names)}), got shape {theta.shape}")
         if self._same_order:
-            return np.ascontiguousarray(theta)
+            points = np.ascontiguousarray(theta)
+            return points if points.flags.writeable else points.copy()  # a read-only array is another type to a compiled engine
         full = np.empty((*theta.shape[:-1], self._template.size))
         full[...] = self._template
         full[..., self._to_engine] = theta[..., self._from_theta]
