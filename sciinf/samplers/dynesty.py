@@ -20,7 +20,7 @@ from dynesty.internal_samplers import SamplerArgument
 from dynesty.utils import LogLikelihood, LoglOutput, compute_integrals
 from numpy.typing import NDArray
 
-from sciinf.core.errors import ConfigError, SciinfWarning
+from sciinf.core.errors import ConfigError, ResumeError, SciinfWarning
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
 from sciinf.samplers.dead_points import posterior_fields
@@ -176,6 +176,22 @@ def _attach(sampler: Any, pool: _DynestyPool) -> None:
             item.pool, item.mapper = pool, pool.map
 
 
+def _check_shape(sampler: Any, problem: Problem, settings: Dynesty) -> None:
+    """A checkpoint that was forced on another run must at least hold the same kind of sampler.
+
+    Raises
+    ------
+    ResumeError
+        If it is static where a dynamic one is asked for, or has another dimension.
+    """
+    held, asked = isinstance(sampler, dynesty.DynamicNestedSampler), settings.dynamic
+    if held != asked or sampler.ndim != problem.n_dim:
+        raise ResumeError(
+            f"the checkpoint holds a {'dynamic' if held else 'static'} sampler of {sampler.ndim} parameters, the run asks for a "
+            f"{'dynamic' if asked else 'static'} one of {problem.n_dim}. Start a new run"
+        )
+
+
 class _Loop:
     """Steps through dynesty's generators, counting, saving and stopping."""
 
@@ -236,13 +252,14 @@ def run(session: Session, settings: Dynesty) -> Outcome:
             sampler = _new_sampler(session, settings, live_points)
         else:
             sampler = pickle.loads(found.body)
+            _check_shape(sampler, problem, settings)
             _attach(sampler, _DynestyPool(problem, session.pool, settings.queue_size))
         loop = _Loop(session, sampler, 0 if found is None else found.iterations)
         drive = _dynamic if settings.dynamic else _static
         record = drive(loop, settings, live_points, resume=found is not None)
         if loop.interrupted:
             raise session.interrupted(loop.iterations)
-    fields = posterior_fields(problem, record, None if settings.dynamic else settings.n_live)
+    fields = posterior_fields(problem, record, None if settings.dynamic else int(sampler.nlive))
     report = {"iterations": loop.iterations, "efficiency_percent": float(sampler.eff), "batches": int(getattr(sampler, "batch", 0))}
     return Outcome(fields, loop.stopped or "converged", loop.iterations, report)
 

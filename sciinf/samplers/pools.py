@@ -304,7 +304,8 @@ class ExecutorPool:
         self._executor, self._problem = executor, problem
         self._parent = SerialPool(problem)
         self._counted = np.zeros(_N_FIELDS, dtype=np.int64)
-        self.size = int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+        size = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)  # concurrent.futures; mpi4py
+        self.size = int(size or os.cpu_count() or 1)
 
     def map(self, function: Callable[[Problem, Item], Result], items: Sequence[Item]) -> list[Result]:
         """``function(problem, item)`` for each item, in order.

@@ -47,6 +47,7 @@ def sample(
     max_seconds: float | None = None,
     directory: Path | str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     checkpoint_every: float = 60.0,
     progress: bool = True,
 ) -> Posterior:
@@ -69,9 +70,11 @@ def sample(
     max_calls, max_seconds : optional
         Budget of the whole run; when it is spent the run stops with status "not_converged" and keeps what it has.
     directory : path, optional
-        Run directory: manifest, checkpoints, posterior.h5, summary.txt, run.log. It must not exist unless ``resume``.
+        Run directory: manifest, checkpoints, posterior.h5, summary.txt, run.log. It must not exist unless ``resume`` or ``overwrite``.
     resume : bool
         Go on from the directory's checkpoint; a run that is complete is read back; a directory that does not exist is started.
+    overwrite : bool
+        Take over the directory of an earlier run, whose files move aside into a folder inside it.
     checkpoint_every : float
         Seconds between checkpoints.
     progress : bool
@@ -105,10 +108,14 @@ def sample(
     if directory is None:
         if resume:
             raise ConfigError("resume=True needs the directory of the run to go on with")
+        if overwrite:
+            raise ConfigError("overwrite=True needs a directory")
         return _run(plan, None, force=False)[0]
+    if resume and overwrite:
+        raise ConfigError("resume=True goes on with the earlier run, overwrite=True replaces it: give one of them")
     path = Path(directory)
     going_on = resume and (path / "manifest.json").exists()
-    with RunDirectory.open(path) if going_on else RunDirectory.create(path) as opened:
+    with RunDirectory.open(path) if going_on else RunDirectory.create(path, overwrite=overwrite) as opened:
         return _run_on_disk(plan, opened, resume=going_on, force=False, origin=_FROM_PYTHON)
 
 
@@ -211,8 +218,8 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
         try:
             posterior, outcome, counts = _run(plan, directory.path, force=force)
             directory.write_posterior(posterior)
-        except Interrupted as error:
-            _LOG.info("%s", error)
+        except (Interrupted, KeyboardInterrupt) as error:
+            _LOG.info("interrupted: %s", error)
             directory.write_manifest(manifests.finished(manifest, "interrupted"))
             raise
         except BaseException as error:

@@ -62,11 +62,16 @@ class Segments:
         Raises
         ------
         ResumeError
-            If a segment is missing or damaged.
+            If a segment is missing or damaged, or holds another number of walkers or parameters.
         """
         state: dict[str, Any] = json.loads(body)
         self._written = list(state["segments"])
         parts = [self._load(index, segment["sha256"]) for index, segment in enumerate(self._written)]
+        if parts[0]["chain"].shape[1:] != backend.shape:
+            raise ResumeError(
+                f"the checkpoint holds {parts[0]['chain'].shape[1]} walkers of {parts[0]['chain'].shape[2]} parameters, the run asks for "
+                f"{backend.shape[0]} of {backend.shape[1]}. Start a new run"
+            )
         backend.chain = np.concatenate([part["chain"] for part in parts])
         backend.log_prob = np.concatenate([part["log_prob"] for part in parts])
         backend.blobs = np.concatenate([part["blobs"] for part in parts])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,6 +155,30 @@ def test_a_dying_worker_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(LikelihoodError, match=r"It was evaluating.*\(first of \d points\)"):
         sample(likelihoods.of(likelihoods.kills_its_process), CHAIN, seed=1, workers=2, progress=False)
     assert time.monotonic() - started < 60.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = Path(likelihoods.__file__).with_name("killable.py")
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path / "run"), "static", "2", "5"], stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    waited = time.monotonic()
+    while len(pids := children.read_text().split()) < 3 and time.monotonic() - waited < 60.0:  # two workers and the resource tracker
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    waited = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() and _alive(pid) for pid in pids) and time.monotonic() - waited < 60.0:
+        time.sleep(0.05)
+    assert len(pids) == 3
+    assert not any(_alive(pid) for pid in pids)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
 
 
 def test_what_a_worker_cannot_import_is_refused_before_anything_starts() -> None:

@@ -247,6 +247,31 @@ def test_a_changed_run_is_refused_with_both_hashes_and_force_is_recorded(change:
     assert note["differs"][0].startswith(f"{part}: was")
 
 
+@pytest.mark.parametrize(
+    ("settings", "other"),
+    [(NESTED, Dynesty(n_live=40, walks=10, dlogz=0.5, dynamic=True)), (CHAIN, Emcee(n_walkers=14, n_steps=300))],
+    ids=["dynesty", "emcee"],
+)
+def test_force_cannot_turn_one_kind_of_run_into_another(settings: Dynesty | Emcee, other: Dynesty | Emcee, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    interrupt(folder, settings)
+    with RunDirectory.open(folder) as directory, pytest.raises(ResumeError, match=r"the checkpoint holds .* the run asks for"):
+        run_in(directory, problem(), other, seed=3, resume=True, force=True, progress=False)
+
+
+def test_an_existing_directory_is_refused_or_taken_over_on_request(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    first = sample(problem(), CHAIN, seed=3, directory=folder, progress=False)
+    with pytest.raises(ConfigError, match=r"exists.*nothing was touched"):
+        sample(problem(), CHAIN, seed=4, directory=folder, progress=False)
+    assert load(folder).content_hash() == first.content_hash()
+    with pytest.raises(ConfigError, match="give one of them"):
+        sample(problem(), CHAIN, seed=4, directory=folder, resume=True, overwrite=True, progress=False)
+    second = sample(problem(), CHAIN, seed=4, directory=folder, overwrite=True, progress=False)
+    assert load(folder).content_hash() == second.content_hash()
+    assert load(folder / "replaced-1").content_hash() == first.content_hash()
+
+
 def test_workers_budgets_and_progress_may_change_on_resume(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     interrupt(folder, NESTED, max_calls=100_000)
