@@ -18,6 +18,7 @@ __all__ = [
     "Engine",
     "Simulator",
     "breakdown_of",
+    "citations_of",
     "comparison_key_of",
     "compiled_of",
     "derived_of",
@@ -173,6 +174,12 @@ def references_of(engine: Engine) -> Mapping[str, tuple[float, float, str]]:
     """Published values that a report sets beside the posterior: name to (mean, standard deviation, source); empty where there are none."""
     method = _capability(engine, "reference_values")
     return {} if method is None else method()
+
+
+def citations_of(engine: Engine) -> tuple[str, ...]:
+    """What to cite when the engine is used; empty where it says nothing."""
+    method = _capability(engine, "citations")
+    return () if method is None else tuple(str(item) for item in method())
 
 
 def smooth_of(engine: Engine) -> Engine:

@@ -117,7 +117,7 @@ def _svg_path(points: Any, codes: Any, scale: float) -> str:
 
 def pull_svg(shift: float) -> str:
     """A dot on a line from -2.5 to +2.5 sigma (an arrowhead where it lies outside)."""
-    width, middle, unit = 120.0, 60.0, 23.0
+    width, middle, unit = 104.0, 52.0, 20.0
     ticks = "".join(
         f'<line x1="{middle + k * unit}" x2="{middle + k * unit}" y1="{3 if k == 0 else 5}" y2="{11 if k == 0 else 9}" stroke="#a9a296"/>'
         for k in (-2, -1, 0, 1, 2)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciinf.core.engine import domain_of, references_of
+from sciinf.core.engine import citations_of, domain_of, references_of
 from sciinf.core.errors import ConfigError, PriorError
 from sciinf.core.problem import Problem
 from sciinf.run.config import Config
@@ -67,7 +67,14 @@ class Prepared:
         engine = self.problem.engine
         domain = {name: list(ends) for name, ends in (domain_of(engine) or {}).items() if all(map(math.isfinite, ends))}
         references = {name: list(reference) for name, reference in references_of(engine).items()}
-        return {"origin": "toml", "config": described, "inputs": dict(self.inputs), "domain": domain, "references": references}
+        return {
+            "origin": "toml",
+            "config": described,
+            "inputs": dict(self.inputs),
+            "domain": domain,
+            "references": references,
+            "citations": list(citations_of(engine)),
+        }
 
     def log_defaults(self) -> None:
         """Say in the log which parameters keep the engine's default prior."""

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sciinf
-from sciinf.core.engine import Engine, breakdown_of, figures_of
+from sciinf.core.engine import breakdown_of, figures_of
 from sciinf.core.errors import SciinfError
 from sciinf.run import report_tables as tables
 from sciinf.run.report_diagnostics import diagnostic_rows
@@ -29,7 +29,8 @@ __all__ = ["ReportInput", "render"]
 
 _log = logging.getLogger(__name__)
 
-_DPI = 170
+_DPI = {"trace": 100}
+_USUAL_DPI = 150
 _REM_PER_INCH = 6.4
 _WIDEST = 54.0
 _CAPTIONS = {
@@ -79,7 +80,6 @@ def render(source: ReportInput) -> str:
 def _context(source: ReportInput) -> dict[str, Any]:
     """Everything that the template lays out."""
     posterior, manifest = source.posterior, source.manifest
-    engine = None if source.problem is None else source.problem.engine
     summary = posterior.summary(domain={name: (low, high) for name, (low, high) in manifest.get("domain", {}).items()})
     references: dict[str, tables.Reference] = {name: tuple(item) for name, item in manifest.get("references", {}).items()}
     problems: list[str] = []
@@ -99,11 +99,10 @@ def _context(source: ReportInput) -> dict[str, Any]:
         "sections": sections,
         "published": any(name in references for name in posterior.names + posterior.derived_names),
         "interval_title": "68 % interval",
-        "groups": tables.result_groups(posterior, summary, references),
-        "result_notes": _result_notes(references, engine),
+        "groups": tables.result_groups(posterior, summary, references, components=bool(parts)),
+        "result_notes": _result_notes(references),
         "evidence": _evidence(posterior, manifest),
-        "components": tables.component_rows(parts),
-        "components_total": f"{sum(parts.values()):.2f}".replace("-", "−") if parts else "",
+        "components": tables.component_rows(parts, summary) if parts else [],
         "fit_note": "At the sample of largest posterior density among those kept; not an optimum.",
         "figure_sections": figures,
         "diagnostics": diagnostic_rows(posterior, summary, manifest),
@@ -111,6 +110,7 @@ def _context(source: ReportInput) -> dict[str, Any]:
         "settings": _settings(manifest),
         "inputs": sorted(_inputs(manifest).items()),
         "source": _data_source(manifest),
+        "citations": [str(item) for item in manifest.get("citations", [])],
         **_reproduction(source),
         "config_text": source.config_text,
     }
@@ -168,12 +168,10 @@ def _notices(source: ReportInput, summary: Summary, problems: list[str]) -> list
     return notices + problems
 
 
-def _result_notes(references: Mapping[str, tables.Reference], engine: Engine | None) -> list[str]:
-    """Where published values come from, and what the engine has to say."""
+def _result_notes(references: Mapping[str, tables.Reference]) -> list[str]:
+    """Where published values come from."""
     sources = sorted({reference[2] for reference in references.values()})
-    notes = [f"Published: {'; '.join(sources)}. Differences are in units of the published standard deviation."] if sources else []
-    citations = getattr(engine, "report_notes", None)
-    return notes + ([str(note) for note in citations()] if callable(citations) else [])
+    return [f"Published: {'; '.join(sources)}. Differences are in units of the published standard deviation."] if sources else []
 
 
 def _evidence(posterior: Posterior, manifest: Mapping[str, Any]) -> str:
@@ -212,7 +210,7 @@ def _figure_sections(source: ReportInput, problems: list[str]) -> list[dict[str,
 
     def draw(name: str, make: Callable[[], Figure], title: str, caption: str) -> list[dict[str, Any]]:
         try:
-            return [_figure(make(), title, caption)]
+            return [_figure(make(), title, caption, _DPI.get(name, _USUAL_DPI))]
         except Exception as error:
             _log.warning("the report has no picture '%s': %s", name, error, exc_info=True)
             problems.append(f"The picture '{name}' could not be drawn: {error}")
@@ -251,13 +249,14 @@ def _caption_of(figure: Any) -> str:
     return str(figure.get_label() or "") if hasattr(figure, "get_label") else ""
 
 
-def _figure(figure: Figure, title: str, caption: str) -> dict[str, Any]:
+def _figure(figure: Figure, title: str, caption: str, dpi: int) -> dict[str, Any]:
     """A matplotlib figure as PNG inside an HTML attribute."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+    figure.savefig(stream, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
     width = min(_WIDEST, float(figure.get_figwidth()) * _REM_PER_INCH)
-    return {"source": source, "title": title, "caption": caption, "alt": title, "width": f"{width:.1f}"}
+    tall = bool(figure.get_figheight() > 0.85 * figure.get_figwidth())
+    return {"source": source, "title": title, "caption": caption, "alt": title, "width": f"{width:.1f}", "tall": tall}
 
 
 def _settings(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

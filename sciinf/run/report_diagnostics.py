@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sciinf.core.errors import SciinfError
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ __all__ = ["diagnostic_rows"]
 
 _LEAST_ESS = 400.0
 _LEAST_P = 1e-3
+_LEAST_LENGTH = 50.0
 
 
 def _row(name: str, value: str, note: str, *, good: bool | None = None) -> dict[str, str]:
@@ -37,7 +36,7 @@ def diagnostic_rows(posterior: Posterior, summary: Summary, manifest: Mapping[st
             good=summary.effective >= _LEAST_ESS,
         )
     ]
-    rows += _chain_rows(posterior, summary) if posterior.is_mcmc else _nested_rows(posterior)
+    rows += _chain_rows(posterior, summary, manifest) if posterior.is_mcmc else _nested_rows(posterior)
     worst = max((row.mcse / row.std for row in summary.rows if not row.derived and row.std > 0.0), default=math.nan)
     rows.append(
         _row("Largest Monte Carlo error", f"{worst:.3f} σ", "of a parameter's mean, in units of its standard deviation", good=worst < 0.1)
@@ -45,23 +44,26 @@ def diagnostic_rows(posterior: Posterior, summary: Summary, manifest: Mapping[st
     return rows + _count_rows(manifest)
 
 
-def _chain_rows(posterior: Posterior, summary: Summary) -> list[dict[str, str]]:
+def _chain_rows(posterior: Posterior, summary: Summary, manifest: Mapping[str, Any]) -> list[dict[str, str]]:
     """Autocorrelation, bulk and tail: walkers of one ensemble are not independent, so there is no R-hat among them."""
     sampled = [row for row in summary.rows if not row.derived]
-    tau = summary.autocorrelation_time or math.nan
-    assert posterior.draw is not None
-    steps = len(np.unique(posterior.draw))
-    return [
-        _row("Autocorrelation time", f"{tau:.1f}", "of the slowest parameter, in kept draws"),
-        _row(
-            "Chain length",
-            f"{steps / tau:,.0f} τ" if tau > 0 else "not defined",
-            "kept draws per walker over that time",
-            good=steps / tau >= 50,
-        ),
-        _row("Smallest bulk ESS", _whole(min(row.ess_bulk for row in sampled)), "of a parameter: reliability of centres"),
-        _row("Smallest tail ESS", _whole(min(row.ess_tail for row in sampled)), "of a parameter: reliability of 5 and 95 % quantiles"),
-    ]
+    report = manifest.get("report", {})
+    tau = report.get("tau") or {}
+    asked = manifest.get("sampler", {}).get("tau_multiple", _LEAST_LENGTH)
+    rows = []
+    if tau:
+        slowest = max(tau, key=lambda name: tau[name])
+        rows.append(_row("Autocorrelation time", f"{tau[slowest]:.1f} steps", f"of the slowest parameter, {slowest}"))
+    if (length := report.get("n_over_tau")) is not None:
+        note = f"steps behind the burn-in ({report.get('burn', 0):,} steps) over the slowest autocorrelation time; asked for: {asked:g}"
+        rows.append(_row("Chain length", f"{length:.0f} τ", note, good=length >= asked))
+    if "acceptance" in report:
+        rows.append(_row("Acceptance", f"{100.0 * report['acceptance']:.0f} %", "of the proposed moves"))
+    rows.append(_row("Smallest bulk ESS", _whole(min(row.ess_bulk for row in sampled)), "of a parameter: reliability of centres"))
+    rows.append(
+        _row("Smallest tail ESS", _whole(min(row.ess_tail for row in sampled)), "of a parameter: reliability of 5 and 95 % quantiles")
+    )
+    return rows
 
 
 def _nested_rows(posterior: Posterior) -> list[dict[str, str]]:

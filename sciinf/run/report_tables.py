@@ -34,7 +34,7 @@ def label_of(posterior: Posterior, name: str) -> Any:
 
     labels = dict(zip(posterior.names + posterior.derived_names, posterior.latex + posterior.derived_latex, strict=True))
     latex = labels.get(name, "")
-    if latex in ("", name, name.replace("_", r"\_")):
+    if latex in ("", name.replace("_", r"\_")):
         return ""
     return Markup(latex_svg(latex, fallback=name))  # our own SVG; the fallback is escaped there
 
@@ -68,27 +68,27 @@ def _row(posterior: Posterior, row: Row, references: Mapping[str, Reference]) ->
     return result
 
 
-def result_groups(posterior: Posterior, summary: Summary, references: Mapping[str, Reference]) -> list[dict[str, Any]]:
-    """The result table: sampled, derived, and chi2 columns apart."""
+def result_groups(posterior: Posterior, summary: Summary, references: Mapping[str, Reference], *, components: bool) -> list[dict[str, Any]]:
+    """The result table: sampled and derived quantities; chi2 columns too, unless a table of ``components`` shows them."""
     parts = [
         ("", [row for row in summary.rows if not row.derived]),
         ("Derived", [row for row in summary.rows if row.derived and not row.name.startswith(_CHI2)]),
-        ("χ² over the posterior", [row for row in summary.rows if row.derived and row.name.startswith(_CHI2)]),
+        ("χ² over the posterior", [row for row in summary.rows if row.name.startswith(_CHI2) and not components]),
     ]
     return [{"title": title, "rows": [_row(posterior, row, references) for row in rows]} for title, rows in parts if rows]
 
 
-def component_rows(parts: Mapping[str, float]) -> list[dict[str, Any]]:
-    """chi2 per component with a bar whose length is its share of the largest."""
-    largest = max((abs(value) for value in parts.values() if math.isfinite(value)), default=0.0)
+def component_rows(parts: Mapping[str, float], summary: Summary) -> list[dict[str, Any]]:
+    """chi2 per component: at the best sample, and over the posterior where the engine derives it."""
+    spread = {row.name: format_plus_minus(row.mean, row.std) for row in summary.rows if row.name.startswith(_CHI2)}
     return [
-        {
-            "name": name.removeprefix(_CHI2),
-            "value": f"{value:.2f}".replace("-", "−"),
-            "width": f"{100.0 * abs(value) / largest if largest > 0.0 and math.isfinite(value) else 0.0:.1f}",
-        }
-        for name, value in parts.items()
+        {"name": name.removeprefix(_CHI2), "value": _chi2(value), "spread": spread.get(_CHI2 + name.removeprefix(_CHI2), "")}
+        for name, value in [*parts.items(), ("total", sum(parts.values()))]
     ]
+
+
+def _chi2(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _short(value: Any) -> str:

@@ -51,6 +51,6 @@ def test_a_label_that_cannot_be_drawn_falls_back_to_the_name() -> None:
 def test_the_pull_glyph_marks_what_lies_outside() -> None:
     assert "<circle" in pull_svg(0.3)
     assert "<circle" not in pull_svg(4.0)
-    assert "M119.0 7L111.0" in pull_svg(4.0)
+    assert "M103.0 7L95.0" in pull_svg(4.0)
     assert "M1.0 7L9.0" in pull_svg(-4.0)
     assert "<path" not in pull_svg(math.nan)

@@ -135,7 +135,7 @@ def test_what_the_engine_offers_is_in_it(rich: str) -> None:
     assert "0.10 ± 0.20" in text
     assert re.search(r"[+−]\d\.\d\d σ", text)
     assert "first 12.34" in text
-    assert "Sum 18.00" in text  # the engine's own total is not counted again
+    assert "total 18.00" in text  # the engine's own total is not counted again
     assert "A line. A straight line." in text
     assert "The picture 'no_figure' could not be drawn" in text.replace("&#39;", "'")
     assert "table.dat" in text

@@ -21,7 +21,7 @@ from sciinf.engines.cmb.kernels import KERNEL_VERSION
 from sciinf.engines.cmb.lcdm import theory_priors
 from sciinf.engines.cmb.published import published_values
 from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
-from sciinf.engines.cmb.theory import Theory
+from sciinf.engines.cmb.theory import LATEX, Theory
 
 __all__ = ["Form", "Hybrid"]
 
@@ -274,6 +274,11 @@ class Hybrid:
     def derived_names(self) -> tuple[str, ...]:
         """The theory's derived parameters, then chi2 of each component and their total."""
         return (*self.theory.derived_names, *(f"chi2__{name}" for name in self.names), "chi2__total")
+
+    @property
+    def derived_latex(self) -> tuple[str, ...]:
+        """Labels of the derived quantities, without dollar signs."""
+        return tuple(LATEX.get(name, name.replace("_", r"\_")) for name in self.derived_names)
 
     def derived_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derived quantities (n, n_derived) of each row of ``thetas`` (n, n_parameters)."""

@@ -26,7 +26,7 @@ PUBLISHED: dict[str, dict[str, tuple[float, float]]] = {
     },
 }  # fmt: skip
 
-_SOURCE = "Planck 2018 VI, table 2, {}"
+_SOURCE = "Planck 2018 VI, table 2, {} (there low-l TT is Commander, here it is two Gaussian bins)"
 _BASE = {"plik_lite", "low_tt_bins", "low_ee"}
 
 
