@@ -108,7 +108,7 @@ class CheckpointFile:
 
         Raises
         ------
-        SciinfError
+        OSError
             If it cannot be written (a full disk, say); the last checkpoint stays as it is.
         """
         header = {
@@ -119,14 +119,8 @@ class CheckpointFile:
             "counts": list(checkpoint.counts),
             "seconds": checkpoint.seconds,
         }
-        try:
-            self._keep_newest()
-            write_checksummed(self.path, json.dumps(header, sort_keys=True).encode() + b"\n" + checkpoint.body)
-        except OSError as error:
-            raise SciinfError(
-                f"{self.path.name} could not be written ({error.strerror}); the checkpoint before it is untouched. "
-                "Free some space, or check the folder's permissions, and resume"
-            ) from error
+        self._keep_newest()
+        write_checksummed(self.path, json.dumps(header, sort_keys=True).encode() + b"\n" + checkpoint.body)
 
     def _keep_newest(self) -> None:
         """Give the newest file its second name; at every moment at least one whole checkpoint has a name."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.counters import Counts
-from sciinf.core.errors import ConfigError, LikelihoodError
+from sciinf.core.errors import ConfigError, LikelihoodError, SciinfError
 from sciinf.core.problem import Problem
 from sciinf.samplers.checkpoint import Checkpoint, CheckpointFile, Interrupted, StopSignal, sampler_versions
 from sciinf.samplers.pools import Pool, Workers
@@ -141,19 +141,25 @@ class Session:
         return self.file is not None and time.monotonic() - self._saved >= self.resources.checkpoint_every
 
     def save(self, iterations: int, body: Callable[[], bytes]) -> None:
-        """Write a checkpoint whose body ``body()`` gives; nothing where the run has no directory."""
-        if self.file is not None:
-            counts = self.counts()
-            checkpoint = Checkpoint(
-                sampler_versions(self.package),
-                self.science_hash,
-                iterations,
-                (counts.calls, counts.minus_inf, counts.rejected),
-                self.seconds(),
-                body(),
-            )
-            self.file.write(checkpoint)
-            self._saved = time.monotonic()
+        """Write a checkpoint whose body ``body()`` gives; nothing where the run has no directory.
+
+        Raises
+        ------
+        SciinfError
+            If it cannot be written; the last one stays as it is.
+        """
+        if self.file is None:
+            return
+        calls, minus_inf, rejected = self.counts()
+        counts = (calls, minus_inf, rejected)
+        try:
+            self.file.write(Checkpoint(sampler_versions(self.package), self.science_hash, iterations, counts, self.seconds(), body()))
+        except OSError as error:
+            raise SciinfError(
+                f"{self.file.path.name} could not be written ({error.strerror}); the checkpoint before it is untouched. "
+                "Free some space, or check the folder's permissions, and resume"
+            ) from error
+        self._saved = time.monotonic()
 
     def restore(self) -> Checkpoint | None:
         """The checkpoint to go on from, its counts and seconds taken over; None to start."""
@@ -169,7 +175,7 @@ class Session:
         where = (
             "no directory was given, so nothing is kept"
             if self.file is None
-            else f"the checkpoint is written: resume with resume=True or `sciinf resume {self.file.folder.name}`"
+            else f"the checkpoint is written: resume the run in '{self.file.folder.name}' to go on"
         )
         return Interrupted(f"{self.problem.name}: stopped by {self.stop.received} after {iterations} iterations; {where}")
 

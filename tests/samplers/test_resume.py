@@ -335,21 +335,25 @@ def test_a_failed_run_says_so_and_keeps_its_checkpoint(tmp_path: Path) -> None:
     assert sample(problem(), CHAIN, seed=3, directory=tmp_path / "run", resume=True, progress=False).status == "ok"
 
 
-def test_a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    original = checkpoints.write_checksummed
+@BOTH
+def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_checkpoint(
+    settings: Dynesty | Emcee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, original = tmp_path / "run", os.fsync
 
-    def full(path: Path, payload: bytes) -> None:
-        if RunDirectory(folder).read_manifest() and path.exists():
+    def full(handle: int) -> None:
+        if (folder / "checkpoint.previous.bin").exists() and not (folder / "posterior.h5").exists() and not ending:
+            ending.append(1)
             raise OSError(28, "No space left on device")
-        original(path, payload)
+        original(handle)
 
-    monkeypatch.setattr(checkpoints, "write_checksummed", full)
+    ending: list[int] = []
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SciinfError, match=r"checkpoint.bin could not be written \(No space left on device\); the checkpoint before it"):
-        sample(problem(), NESTED, seed=3, directory=folder, checkpoint_every=1e-3, progress=False)
-    monkeypatch.setattr(checkpoints, "write_checksummed", original)
-    resumed = sample(problem(), NESTED, seed=3, directory=folder, resume=True, progress=False)
-    assert resumed.content_hash() == sample(problem(), NESTED, seed=3, progress=False).content_hash()
+        sample(problem(), settings, seed=3, directory=folder, checkpoint_every=1e-3, progress=False)
+    assert RunDirectory(folder).status == "failed"
+    resumed = sample(problem(), settings, seed=3, directory=folder, resume=True, progress=False)
+    assert resumed.content_hash() == sample(problem(), settings, seed=3, progress=False).content_hash()
 
 
 def test_resume_needs_a_directory_and_starts_one_that_is_not_there(tmp_path: Path) -> None:
