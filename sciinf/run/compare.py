@@ -144,7 +144,7 @@ def _bayes_factor(first: tuple[str, StoredRun, Posterior], second: tuple[str, St
     unfinished = [label for label, _, posterior in (first, second) if posterior.status != "ok"]
     refused = ""
     if without:
-        refused = f"{' and '.join(without)} has no evidence (it was not sampled by a nested sampler)"
+        refused = f"no evidence in {' and '.join(without)} (not sampled by a nested sampler)"
     elif keys[0] != keys[1]:
         refused = f"the data differ (comparison keys {keys[0][:12]}… and {keys[1][:12]}…), so the ratio of evidences means nothing"
     elif unfinished:
@@ -157,11 +157,11 @@ def _bayes_factor(first: tuple[str, StoredRun, Posterior], second: tuple[str, St
 
 
 def _shifts(first: tuple[str, Posterior], second: tuple[str, Posterior]) -> list[Shift]:
-    """Every quantity that both have."""
+    """Every quantity that both have, but for parts of the likelihood: those belong to each run's own data."""
     rows = {row.name: row for row in first[1].summary().rows}, {row.name: row for row in second[1].summary().rows}
     found = []
     for name, a in rows[0].items():
-        if name in rows[1]:
+        if name in rows[1] and not name.startswith("chi2__"):
             b = rows[1][name]
             error = math.hypot(a.std, b.std)
             sigma = (b.mean - a.mean) / error if error > 0 else math.nan

@@ -179,6 +179,8 @@ def _with_regions(config: Config, result: PriorSet, default: PriorSet | None) ->
     if default is None:
         return result
     same = result.describe().get("members") == default.describe().get("members")
+    if same and (result.latex, result.units) == (default.latex, default.units):
+        return default
     for region in default.regions:
         if region.takes_vector and result.names != default.names:
             raise PriorError(
