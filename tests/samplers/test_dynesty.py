@@ -28,7 +28,7 @@ from sciinf.samplers.dead_points import births
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty
 
-QUICK = Dynesty(n_live=60, walks=15, dlogz=0.1)
+QUICK = Dynesty(n_live=60, walks=10, dlogz=0.3)
 
 
 class Isolated:
@@ -64,10 +64,10 @@ def peer_of(problem: Problem, seed: int, n_live: int, **options: Any) -> tuple[d
 def test_a_static_run_is_dynesty_s_to_the_bit() -> None:
     problem = analytic.gauss3().problem
     posterior = sample(problem, QUICK, seed=3, progress=False)
-    options, first = peer_of(problem, 3, 60, walks=15)
+    options, first = peer_of(problem, 3, 60, walks=10)
     peer = dynesty.NestedSampler(**options, live_points=first)
     peer.ncall = 60
-    peer.run_nested(dlogz=0.1, print_progress=False)
+    peer.run_nested(dlogz=0.3, print_progress=False)
     assert np.array_equal(posterior.samples, peer.results.samples)
     assert np.array_equal(posterior.log_likelihood, peer.results.logl)
     assert np.array_equal(posterior.log_volume, peer.results.logvol)  # type: ignore[arg-type]
@@ -79,11 +79,11 @@ def test_a_static_run_is_dynesty_s_to_the_bit() -> None:
 def test_a_dynamic_run_is_dynesty_s_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sciinf.samplers.dynesty._DYNAMIC_ESS", 600)
     problem = analytic.gauss3().problem
-    posterior = sample(problem, Dynesty(n_live=60, walks=8, dlogz=0.1, dynamic=True), seed=3, progress=False)
-    options, first = peer_of(problem, 3, 60, walks=8)
+    posterior = sample(problem, Dynesty(n_live=60, walks=6, dlogz=0.3, dynamic=True), seed=3, progress=False)
+    options, first = peer_of(problem, 3, 60, walks=6)
     peer = dynesty.DynamicNestedSampler(**options, use_pool={"stop_function": False})
     peer.ncall = 60
-    peer.run_nested(dlogz_init=0.1, live_points=first, n_effective=600, print_progress=False)
+    peer.run_nested(dlogz_init=0.3, live_points=first, n_effective=600, print_progress=False)
     assert peer.batch >= 2
     assert stopping_function(peer.results, {"target_n_effective": 600})
     assert np.array_equal(posterior.samples, peer.results.samples)

@@ -28,7 +28,7 @@ from sciinf.samplers.sample import sample
 from sciinf.samplers.session import Session
 from sciinf.samplers.settings import Dynesty, Emcee
 
-NESTED = Dynesty(n_live=40, walks=15, dlogz=0.3)
+NESTED = Dynesty(n_live=30, walks=12, dlogz=0.3)
 CHAIN = Emcee(n_walkers=12, n_steps=300, tau_multiple=3.0)
 BOTH = pytest.mark.parametrize("settings", [NESTED, CHAIN], ids=["dynesty", "emcee"])
 
@@ -48,7 +48,7 @@ def test_nested_repeats_become_one_run_with_all_live_points() -> None:
     parts = [sample(known.problem, NESTED, seed=repeat_seed(1, i), progress=False) for i in range(3)]
     assert len(posterior) == sum(map(len, parts))
     assert posterior.n_live is not None
-    assert posterior.n_live[0] == 3 * 40
+    assert posterior.n_live[0] == 3 * 30
     assert posterior.run is not None
     assert np.array_equal(np.bincount(posterior.run), [len(part) for part in parts])
     assert posterior.log_evidence is not None
