@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -49,6 +49,8 @@ class CompiledForm:
         Packed emulator and components; see `compress_kernels`.
     workspace_size : int
         Length of the kernels' ``work``.
+    recipe : tuple, optional
+        What `build` was given: a form that has it is built again where it is unpickled, in place of sending megabytes.
 
     Notes
     -----
@@ -61,6 +63,12 @@ class CompiledForm:
     floats: Array
     ints: NDArray[np.int64]
     workspace_size: int
+    recipe: tuple[Any, ...] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.recipe is not None:
+            return build, self.recipe
+        return CompiledForm, (self.evaluation, self.n_components, self.floats, self.ints, self.workspace_size)
 
     def log_likelihood(self, theta: Array) -> float:
         """Log-likelihood at ``theta`` (n_parameters,)."""
@@ -121,29 +129,29 @@ def build(
     where that is cheaper). With M = Q R and more rows than columns, chi2 = rho^2 + |Q^T w - R q|^2; rho^2 = |w - Q Q^T w|^2 comes from
     the residual vector, since w^T w - |Q^T w|^2 would lose nine digits.
     """
-    if reason := _unsupported(components, nuisance):
+    parts = [component.linear() for component in components]
+    if reason := _unsupported(components, parts, nuisance):
         if evaluation == "compressed":
             raise ConfigError(f"evaluation = 'compressed' is not possible: {reason}")
         return None
     calibration = len(theory.parameters) if A_PLANCK in nuisance else -1
     common = [len(theory.parameters) + len(nuisance), calibration, len(components)]
-    parts = [component.linear() for component in components]
     for component, part in zip(components, parts, strict=True):
         if part is not None:
             _check_reach(component.name, part, theory)
     if evaluation == "full":
-        return _full(theory, components, parts, common)
+        recipe = (theory, tuple(components), tuple(nuisance), "full")
+        return replace(_full(theory, components, parts, common), recipe=recipe)
     return _Compression(theory, components, parts).form(common)
 
 
-def _unsupported(components: Sequence[Component], nuisance: Sequence[str]) -> str:
+def _unsupported(components: Sequence[Component], parts: Sequence[LinearPart | None], nuisance: Sequence[str]) -> str:
     """Why the kernels cannot hold these components; empty where they can."""
     if any(name != A_PLANCK for name in nuisance):
         return f"the only nuisance parameter the compiled forms know is {A_PLANCK}, got {', '.join(nuisance)}"
-    for component in components:
+    for component, part in zip(components, parts, strict=True):
         if isinstance(component, SimAllEE):
             continue
-        part = component.linear()
         if part is None:
             return f"component {component.name} is neither Gaussian and linear in the spectra nor a SimAll table"
         if A_PLANCK not in component.nuisance and set(part.response) - {"PP"}:
@@ -276,8 +284,9 @@ class _Compression:
         for basis in (self.cmb, self.potential):
             total = np.zeros((height, basis.n_columns))
             for name in basis.names:
-                weights = part.response.get(name, np.zeros((height, 0)))[:, first_l[name] :]
-                total += weights @ basis.curves[name][:, : weights.shape[1]].T
+                curves = basis.curves[name].T
+                weights = part.response.get(name, np.zeros((height, 0)))[:, first_l[name] : first_l[name] + len(curves)]
+                total += weights @ curves[: weights.shape[1]]
             pieces.append(total)
         low = np.zeros((height, N_LOW_EE if self.low_columns else 0))
         if self.low_columns and "EE" in part.response:
@@ -337,17 +346,8 @@ class _Compression:
                 table += [kernels.TABLE, add(component.flat_table), component.is_linear, 0]
         has_low = int(self.low_columns > 0 or len(reduced) < len(self.components))
         transforms = [-1 if basis.transform is None else add(basis.transform) for basis in (self.cmb, self.potential)]
-        header = [
-            *common,
-            has_low,
-            self.n_terms,
-            self.cmb.n_columns,
-            transforms[0],
-            self.potential.n_columns,
-            transforms[1],
-            mixed.shape[1],
-        ]
-        header += [height, add(target), add(cmb.T), mixed_height, add(mixed.T), *table]
+        header = [*common, has_low, self.n_terms, transforms[0], self.potential.n_columns, transforms[1], add(target)]
+        header += [add(cmb.T), self.cmb.n_columns, height, add(mixed.T), mixed.shape[1], mixed_height, *table]
         n_low_basis = self.theory.weights.arrays[f"basis_{BLOCK_ORDER[-1]}"].shape[0]
         work = len(self.components) + len(self.theory.parameters) + len(self.theory.weights.parents[0])
         work += self.cmb.n_columns + self.potential.n_columns + 3 * N_LOW_EE + max(height, n_low_basis)

@@ -56,9 +56,10 @@ GAUSSIAN, TABLE = 0, 1
 N_THETA, CALIBRATION, N_COMPONENTS = 0, 1, 2
 """Places in both headers: parameters, index of A_planck (-1: none), components."""
 
-HAS_LOW, N_TERMS, CMB_COLUMNS, CMB_TRANSFORM, PP_COLUMNS, PP_TRANSFORM, Z_COLUMNS = range(3, 10)
-N_ROWS, TARGET, CMB_MATRIX, N_MIXED, MIXED_MATRIX, COMPRESSED_HEADER = range(10, 16)
-"""Places in the compressed header. A transform is where the matrix from monomials to coefficients starts in ``floats``, -1 for none."""
+HAS_LOW, N_TERMS, CMB_TRANSFORM, PP_COLUMNS, PP_TRANSFORM, TARGET, CMB_MATRIX, CMB_COLUMNS, N_ROWS = range(3, 12)
+COMPRESSED_HEADER = 15
+"""Places in the compressed header, which ends with matrix, columns and rows of B. A transform is where the matrix from monomials to
+coefficients starts in ``floats``, -1 for none; a matrix likewise."""
 
 SPECTRA_WORK, REACH, FULL_HEADER = 3, 4, 8
 """Places in the full header: the emulator's workspace, and the lengths of TT, TE, EE, PP."""
@@ -67,6 +68,7 @@ _LAST_FAST_CELL = kernels.SIMALL_CELLS - 1.0
 _VECTOR = numba.types.Array(numba.float64, 1, "C")
 _MATRIX = numba.types.Array(numba.float64, 2, "C")
 _INTS = numba.types.Array(numba.int64, 1, "C")
+_INT = numba.int64
 _CORE = numba.float64(_VECTOR, _VECTOR, _INTS, _VECTOR, numba.boolean)
 _PARTS = numba.void(_MATRIX, _VECTOR, _INTS, _VECTOR, _MATRIX)
 
@@ -125,7 +127,16 @@ def _columns(scale: float, transform: int, n_columns: int, n_terms: int, floats:
             work[u64(out) + j] *= scale
 
 
-@kernel(_CORE, reassociate=True)
+@kernel(numba.float64(_VECTOR, _INT, _INT), reassociate=True)
+def _squares(values: Floats, first: int, last: int) -> float:
+    """Sum of squares of ``values[first:last]``."""
+    total = 0.0
+    for i in range(u64(first), u64(last)):
+        total += values[i] * values[i]
+    return total
+
+
+@kernel(_CORE)  # not reassociate: helpers inherit it, and the table's division must be the one that defines its cells
 def _compressed(theta: Floats, floats: Floats, ints: Ints, work: Floats, every: bool) -> float:
     """Total log-likelihood; the components' in ``work[:n]``. The first -inf ends it unless ``every``."""
     form = form_at(ints)
@@ -156,17 +167,16 @@ def _compressed(theta: Floats, floats: Floats, ints: Ints, work: Floats, every: 
     n_rows, target = ints[form + N_ROWS], ints[form + TARGET]
     for i in range(u64(n_rows)):
         work[u64(rows) + i] = floats[u64(target) + i]
-    add_columns(floats, ints[form + CMB_MATRIX], ints[form + CMB_COLUMNS], n_rows, work, x, rows)
-    add_columns(floats, ints[form + MIXED_MATRIX], ints[form + Z_COLUMNS], ints[form + N_MIXED], work, z, rows)
+    for k in range(0, 6, 3):  # the matrix on every row, then the one on the mixed rows
+        matrix = form + CMB_MATRIX + k
+        add_columns(floats, ints[matrix], ints[matrix + 1], ints[matrix + 2], work, x if k == 0 else z, rows)
     parts = form + COMPRESSED_HEADER
     total = 0.0
     for c in range(n_components):
         part = parts + 4 * c
         if ints[part] == GAUSSIAN:
-            chi2 = 0.0
-            for i in range(u64(rows + ints[part + 1]), u64(rows + ints[part + 2])):
-                chi2 += work[i] * work[i]
-            work[c] = -0.5 * (floats[ints[part + 3]] + chi2)
+            chi2 = floats[ints[part + 3]] + _squares(work, rows + ints[part + 1], rows + ints[part + 2])
+            work[c] = -0.5 * chi2
         else:
             work[c] = _table(floats, ints[part + 1], ints[part + 2], y, work, ee)
         total += work[c]

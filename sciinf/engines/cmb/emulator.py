@@ -147,7 +147,7 @@ def read_weights(path: Path) -> EmulatorWeights:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             members = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"emulator weights {path.name}: not a readable weights file ({error})") from error
