@@ -10,13 +10,20 @@ from sciinf.engines.cmb.component import A_PLANCK, Component
 from sciinf.engines.cmb.data import PlanckFiles, planck_data
 from sciinf.engines.cmb.spectra import Spectra
 
-__all__ = ["CALIBRATION", "REFERENCE", "TOLERANCE", "Cell", "IdentityTable", "compare", "reference_spectra", "self_test"]
+__all__ = ["CALIBRATION", "POINTS", "REFERENCE", "TOLERANCE", "Cell", "IdentityTable", "compare", "reference_spectra", "self_test"]
 
 TOLERANCE = 1e-6
 """Absolute tolerance on chi2; two independent codes agree to 3e-13 on these cells."""
 
 CALIBRATION = {"bf_pol": 1.00044, "bf_TT": 1.00008, "mean_TTTEEE_lowE": 1.0}
 """A_planck of each stored spectrum; "at A = 1" cells use 1."""
+
+POINTS: dict[str, dict[str, float]] = {
+    "bf_pol": {"omega_b": 0.022383, "omega_c": 0.12011, "theta_mc": 1.040909, "tau": 0.0543, "logA": 3.0448, "n_s": 0.96605},
+    "bf_TT": {"omega_b": 0.0224, "omega_c": 0.1172, "theta_mc": 1.04117, "tau": 0.0862, "logA": 3.1, "n_s": 0.9733},
+    "mean_TTTEEE_lowE": {"omega_b": 0.02236, "omega_c": 0.1202, "theta_mc": 1.0409, "tau": 0.0544, "logA": 3.045, "n_s": 0.9649},
+}
+"""Parameters of each stored spectrum."""
 
 # chi2 on the real files, by selection: cobaya 3.6.2's native classes, and planck-lite-py for "+ 2 bins", on the same spectra
 # (tests/fixtures/cmb/reference_chi2.json).

@@ -75,8 +75,18 @@ class SimAllMock:
 
     def table(self, observed: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-density ln p(observed | D) (3000, 28) at the cell centres."""
+        return self.log_density(observed, (np.arange(SIMALL_CELLS) + 0.5)[:, None] * SIMALL_STEP)
+
+    def log_density(self, observed: NDArray[np.float64], ee: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log-density ln p(observed | D) of ``observed`` (28,) at D_l^EE / A_planck^2 = ``ee`` (n, 28) or (n, 1), muK^2: (n, 28).
+
+        Raises
+        ------
+        DataError
+            If an observed value does not exceed -noise.
+        """
         half = self._half_nu()
-        model = (np.arange(SIMALL_CELLS) + 0.5)[:, None] * SIMALL_STEP + self.noise
+        model = ee + self.noise
         total = finite_column("SimAll mock data", observed, length=_WIDTH) + self.noise
         if np.any(total <= 0.0):
             raise DataError(f"SimAll mock data must exceed -noise = {-self.noise:g} muK^2, got {observed[int(np.argmin(total))]:g}")

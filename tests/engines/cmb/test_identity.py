@@ -32,6 +32,9 @@ KEYS = {
 def test_the_table_in_the_package_is_the_one_in_the_fixture(reference: dict[str, Any]) -> None:
     for name, row in identity.REFERENCE.items():
         assert identity.CALIBRATION[name] == reference[name]["A_planck"]
+        params = reference[name]["params"]
+        renamed = {"omega_b": "omegabh2", "omega_c": "omegach2", "theta_mc": "theta_MC_100", "n_s": "ns"}
+        assert identity.POINTS[name] == {key: params[renamed.get(key, key)] for key in identity.POINTS[name]}
         assert row == pytest.approx({key: reference[name]["chi2"][value] for key, value in KEYS.items()}, abs=1e-9)
 
 
