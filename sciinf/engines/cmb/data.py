@@ -21,13 +21,16 @@ from sciinf.engines.cmb.lensing import CORRECTION_ORDER, Lensing, LensingData
 from sciinf.engines.cmb.plik_lite import HIGH_L_SPECTRA, LowEllData, LowEllTTBins, LRange, PlikLite, PlikLiteData
 from sciinf.engines.cmb.simall import SimAllEE, SimAllMock
 
-__all__ = ["ENVIRONMENT_VARIABLE", "FILES", "SHA256", "PlanckFiles", "find_cosmofit", "planck_data"]
+__all__ = ["ENVIRONMENT_VARIABLE", "FILES", "LOOKALIKE", "N_BINS", "SHA256", "PlanckFiles", "find_cosmofit", "planck_data"]
 
 _LOGGER = logging.getLogger(__name__)
 
 ENVIRONMENT_VARIABLE = "SCIINF_PLANCK_DATA"
 _PACKAGE = "cosmofit"
 _PACKAGE_VERSION = "2.2.0"
+LOOKALIKE = "look-alike"
+"""Source of synthetic data written by this package."""
+
 _WAYS = (
     'install the extra: pip install "sciinf[planck]" (package cosmofit 2.2.0), '
     f"set {ENVIRONMENT_VARIABLE} to a folder that holds plik_lite/, lowE2018/ and lensing2018/, or pass folder=..."
@@ -177,8 +180,9 @@ class PlanckFiles:
                 f"{self.source}; {len(wrong)} such files). Restore the file, or use your own with allow_unknown_data=True"
             )
         if wrong:
-            _LOGGER.warning(
-                "component %s uses unverified data (%d of %d files differ from the real ones)", component, len(wrong), len(found)
+            level = logging.INFO if self.source == LOOKALIKE else logging.WARNING
+            _LOGGER.log(
+                level, "component %s: unverified data (%d of %d files differ from the real ones)", component, len(wrong), len(found)
             )
         _LOGGER.info("component %s: data from %s", component, self.source)
         return Origin(self.source, found, ("unverified data",) if wrong else ())

@@ -75,7 +75,8 @@ class SimAllMock:
 
     def table(self, observed: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-density ln p(observed | D) (3000, 28) at the cell centres."""
-        return self.log_density(observed, (np.arange(SIMALL_CELLS) + 0.5)[:, None] * SIMALL_STEP)
+        centres: NDArray[np.float64] = (np.arange(SIMALL_CELLS, dtype=np.float64)[:, None] + 0.5) * SIMALL_STEP
+        return self.log_density(observed, centres)
 
     def log_density(self, observed: NDArray[np.float64], ee: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-density ln p(observed | D) of ``observed`` (28,) at D_l^EE / A_planck^2 = ``ee`` (n, 28) or (n, 1), muK^2: (n, 28).

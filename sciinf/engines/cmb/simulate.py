@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
 from sciinf.core.seeding import generator
-from sciinf.engines.cmb.data import FILES, N_BINS, PlanckFiles
+from sciinf.engines.cmb.data import FILES, LOOKALIKE, N_BINS, PlanckFiles
 from sciinf.engines.cmb.lensing import CORRECTION_ORDER
 from sciinf.engines.cmb.plik_lite import HIGH_L_SPECTRA
 from sciinf.engines.cmb.simall import SimAllMock
@@ -194,4 +194,4 @@ def write_lookalike(folder: str | Path, seed: int) -> PlanckFiles:
     observed = mock.draw(spectra["EE"][2:30], generator(seed, "lookalike/low_ee"))
     np.savetxt(folder / FILES["low_ee"][0], mock.table(observed), fmt="%.15e")
     _write_lensing(folder, spectra, generator(seed, "lookalike/lensing"))
-    return PlanckFiles(folder, "look-alike", allow_unknown_data=True)
+    return PlanckFiles(folder, LOOKALIKE, allow_unknown_data=True)
