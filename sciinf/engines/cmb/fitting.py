@@ -162,7 +162,7 @@ def _errors_per_l(centre: PointSet) -> dict[str, NDArray[np.float64]]:
         "TT": np.sqrt(2.0 / modes) * (tt + noise_t),
         "TE": np.sqrt((te**2 + (tt + noise_t) * (ee + noise_p)) / modes),
         "EE": np.sqrt(2.0 / modes) * (ee + noise_p),
-        "PP": np.sqrt(2.0 / modes) * (pp + pp[_PP_NOISE_L]),
+        "PP": np.sqrt(2.0 / modes[: len(pp)]) * (pp + pp[_PP_NOISE_L]),
     }
     amplitude = 1e-10 * math.exp(centre.points[0, _LOG_A])
     damped = amplitude * math.exp(-2.0 * centre.points[0, _TAU])
