@@ -12,7 +12,7 @@ from scipy import stats
 from sciinf.calibration.verdict import ALARM, Verdict
 from sciinf.core.seeding import generator
 from sciinf.engines.cmb.component import A_PLANCK, Component
-from sciinf.engines.cmb.data import PlanckFiles
+from sciinf.engines.cmb.data import LOOKALIKE, PlanckFiles
 from sciinf.engines.cmb.emulator import EmulatorTheory
 from sciinf.engines.cmb.gaussian import GaussianComponent
 from sciinf.engines.cmb.identity import CALIBRATION, POINTS, TOLERANCE, IdentityTable, reference_spectra
@@ -143,24 +143,32 @@ def step_study(component: SimAllEE, n: int, seed: int, factors: Sequence[int] = 
 
 
 def emulator(files: PlanckFiles) -> tuple[list[Verdict], list[tuple[str, ...]]]:
-    """Emulator against the stored CAMB spectra, on the components' chi2: verdicts, and a table of differences."""
+    """Emulator against the stored CAMB spectra, on the components' chi2: verdicts, and a table of differences.
+
+    Each bound is widened by 0.01 (chi2 - chi2 of bf_pol) where the data are not the real ones: the stored spectra are fits to those.
+    """
     theory = EmulatorTheory()
     gaussian: tuple[Component, ...] = (files.plik_lite(), files.low_tt_bins(), files.lensing())
     low_ee = files.low_ee("linear")
+    groups = {"": (gaussian, _SPECTRA_LIMIT), ", low EE": ((low_ee,), _LOW_EE_LIMIT)}
     verdicts, rows = [], []
+    best = {label: _sum_chi2(parts, reference_spectra("bf_pol"), "bf_pol") for label, (parts, _) in groups.items()}
     for name, point in POINTS.items():
         ours, stored = theory.spectra(np.array([point[item] for item in PARAMETERS])), reference_spectra(name)
-        nuisance = {A_PLANCK: CALIBRATION[name]}
-        gaps = {part.name: part.chi2(ours, nuisance) - part.chi2(stored, nuisance) for part in (*gaussian, low_ee)}
-        total = abs(sum(gaps[part.name] for part in gaussian))
-        detail = f"|delta chi2|, plik_lite + bins + lensing; bound {_SPECTRA_LIMIT}"
-        verdicts.append(Verdict(f"emulator: {name}", total, None, 1, total < _SPECTRA_LIMIT, detail))
-        gap = abs(gaps[low_ee.name])
-        verdicts.append(
-            Verdict(f"emulator: {name}, low EE", gap, None, 1, gap < _LOW_EE_LIMIT, f"|delta chi2|, linear; bound {_LOW_EE_LIMIT}")
-        )
-        rows.append((name, *(f"{gaps[part.name]:+.4f}" for part in (*gaussian, low_ee))))
+        gaps = [_sum_chi2((part,), ours, name) - _sum_chi2((part,), stored, name) for part in (*gaussian, low_ee)]
+        rows.append((name, *(f"{gap:+.4f}" for gap in gaps)))
+        for label, (parts, limit) in groups.items():
+            worse = _sum_chi2(parts, stored, name) - best[label]
+            bound = limit + (0.01 * max(worse, 0.0) if files.source == LOOKALIKE else 0.0)
+            gap = abs(_sum_chi2(parts, ours, name) - _sum_chi2(parts, stored, name))
+            detail = f"|delta chi2| of {', '.join(part.name for part in parts)}; bound {bound:.3g}"
+            verdicts.append(Verdict(f"emulator: {name}{label}", gap, None, 1, gap < bound, detail))
     return verdicts, rows
+
+
+def _sum_chi2(parts: Sequence[Component], spectra: Spectra, name: str) -> float:
+    """Total chi2 at a stored spectrum's A_planck."""
+    return sum(part.chi2(spectra, {A_PLANCK: CALIBRATION[name]}) for part in parts)
 
 
 def stored_errors() -> tuple[list[Verdict], list[tuple[str, ...]]]:
