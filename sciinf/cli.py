@@ -67,7 +67,7 @@ def run(
         path = runner.output_of(loaded, options)
         with _resumable(path):
             posterior = runner.run(loaded, options)
-        _finish(path, posterior, as_json=as_json, quiet=quiet)
+        _finish("run", path, posterior, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -80,7 +80,7 @@ def resume(
 
         with _resumable(directory):
             posterior = runner.resume(directory, _options(workers, data, force, quiet))
-        _finish(directory, posterior, as_json=as_json, quiet=quiet)
+        _finish("resume", directory, posterior, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -266,7 +266,7 @@ def _data(given: list[str] | None) -> dict[str, Path | str]:
     return result
 
 
-def _finish(path: Path, posterior: Posterior, *, as_json: bool, quiet: bool) -> None:
+def _finish(command: str, path: Path, posterior: Posterior, *, as_json: bool, quiet: bool) -> None:
     """Print a finished run, and leave with its exit code."""
     from sciinf.run import console
     from sciinf.run.show import look
@@ -274,7 +274,7 @@ def _finish(path: Path, posterior: Posterior, *, as_json: bool, quiet: bool) -> 
     code = OK if posterior.status == "ok" else NOT_CONVERGED
     view = look(path)
     if as_json:
-        _print_json({"command": "run", **view.to_dict(), "exit_code": code})
+        _print_json({"command": command, **view.to_dict(), "exit_code": code})
     elif not quiet:
         console.show(view)
     if code:

@@ -48,9 +48,10 @@ target = "cheap_model.py:engine"
 
 [sampler]
 kind = "emcee"
-n_walkers = 16
-n_steps = 3000
+n_walkers = 48
+n_steps = 800
 burn = 100
+tau_multiple = 15
 thin = 5
 """
 
@@ -135,7 +136,7 @@ def test_quiet_prints_nothing(here: Path, sciinf_command: Command) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("n_walkers = 16", "n_walker = 16", "cheap.toml: [sampler]"),
+        ("n_walkers = 48", "n_walker = 48", "cheap.toml: [sampler]"),
         ("[engine]", "[engin]", "cheap.toml needs the key 'engine'"),
         ('kind = "function"', 'kind = "functon"', "did you mean 'function'"),
         ("cheap_model.py:engine", "cheap_model.py:engin", "did you mean 'engine'"),
@@ -159,6 +160,12 @@ def test_a_bad_config_exits_2_with_one_message_and_writes_nothing(
     content = only_json(sciinf_command("run", "cheap.toml", "--json"))
     assert message in content["message"]
     assert content["error"] in ("ConfigError", "PriorError")
+
+
+def test_a_directory_that_cannot_be_written_exits_2_before_the_run(here: Path, sciinf_command: Command) -> None:
+    result = sciinf_command("run", "cheap.toml", "--out", "cheap_model.py/inside")
+    assert result.exit_code == 2
+    assert "the run directory 'inside' cannot be written (Not a directory)" in result.stderr
 
 
 def test_an_existing_run_exits_2_and_overwrite_and_resume_go_on(done: Path, sciinf_command: Command) -> None:
@@ -380,7 +387,7 @@ def test_an_interrupted_process_exits_130_and_resumes_to_the_same_bytes(
 ) -> None:
     """Kept long by a sleep of which the engine's fingerprint knows nothing, so that the resumed run can go on without it."""
     expected = sciinf.load(done / "runs" / "cheap").content_hash()
-    (done / "cheap_model.py").write_text(MODEL.replace("SLEEP = 0.0", 'SLEEP = 0.0 if __import__("os").environ.get("FAST") else 0.003'))
+    (done / "cheap_model.py").write_text(MODEL.replace("SLEEP = 0.0", 'SLEEP = 0.0 if __import__("os").environ.get("FAST") else 0.01'))
     (done / "cheap.toml").write_text(CONFIG + "[resources]\ncheckpoint_every = 0.1\n")
     process = start(done, "run", "cheap.toml", "--out", "slow", "--no-report", "--json")
     wait_for(lambda: (done / "slow" / "checkpoint.bin").exists())

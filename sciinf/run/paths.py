@@ -18,7 +18,7 @@ from sciinf.core.fingerprint import sha256_of, sha256_of_file
 from sciinf.results.run_log import scrub
 
 __all__ = [
-    "Placeholder",
+    "HashedPath",
     "find_by_hash",
     "is_absolute",
     "portable_text",
@@ -45,7 +45,7 @@ def is_absolute(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Placeholder:
+class HashedPath:
     """What stands in a copied config in the place of an absolute path: the key and the content's sha256.
 
     ``suffix`` is what follows the path in the value: the ``:NAME`` of ``FILE.py:NAME``.
@@ -59,14 +59,14 @@ class Placeholder:
         return f"<{self.key} sha256:{self.sha256}>{self.suffix}"
 
     @classmethod
-    def parse(cls, text: str) -> Placeholder | None:
-        """The placeholder that ``text`` is, or None."""
+    def parse(cls, text: str) -> HashedPath | None:
+        """The stand-in that ``text`` is, or None."""
         match = re.fullmatch(r"<([\w.-]+) sha256:([0-9a-f]{64}|unknown)>(:\w+)?", text)
         return cls(match.group(1), match.group(2), match.group(3) or "") if match else None
 
     @classmethod
-    def of(cls, key: str, value: str) -> Placeholder:
-        """The placeholder for a value that names a file or folder."""
+    def of(cls, key: str, value: str) -> HashedPath:
+        """The stand-in for a value that names a file or folder."""
         path, suffix = split_suffix(value)
         return cls(key, sha256_of_path(path), suffix)
 
@@ -106,11 +106,11 @@ def strings_of(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, 
             yield from strings_of(value, (*path, str(i)))
 
 
-def portable_text(text: str, source: str) -> tuple[str, tuple[Placeholder, ...]]:
-    """The config text as it may stand in a run directory, and the placeholders put in.
+def portable_text(text: str, source: str) -> tuple[str, tuple[HashedPath, ...]]:
+    """The config text as it may stand in a run directory, and the stand-ins put in.
 
     The text is returned as it is where it holds no absolute path, comments included. Otherwise every string that is an absolute path
-    becomes a `Placeholder`, and paths inside comments or other text are cut by `scrub`.
+    becomes a `HashedPath`, and paths inside comments or other text are cut by `scrub`.
 
     Raises
     ------
@@ -118,14 +118,14 @@ def portable_text(text: str, source: str) -> tuple[str, tuple[Placeholder, ...]]
         If a path cannot be replaced without changing something else.
     """
     content = tomllib.loads(text)
-    found: dict[str, Placeholder] = {}
+    found: dict[str, HashedPath] = {}
     for key, value in strings_of(content):
         if is_absolute(value) and value not in found:
-            found[value] = Placeholder.of(key, value)
+            found[value] = HashedPath.of(key, value)
     result = text
-    for value, placeholder in found.items():
+    for value, stand_in in found.items():
         for written in (json.dumps(value, ensure_ascii=False), f"'{value}'"):
-            result = result.replace(written, f'"{placeholder}"')
+            result = result.replace(written, f'"{stand_in}"')
     result = scrub(result)
     if result == text:
         return text, ()

@@ -142,7 +142,7 @@ def _duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> _duration(4.13), _duration(75.0), _duration(7300.0)
+    >>> _duration(4.13), _duration(75.0), _duration(7330.0)
     ('4 s', '1 min 15 s', '2 h 2 min')
     """
     if seconds < 60.0:

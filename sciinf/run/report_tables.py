@@ -117,7 +117,7 @@ def describe_prior(described: Mapping[str, Any]) -> str:
 
 
 def prior_rows(posterior: Posterior, described: Mapping[str, Any], given: Iterable[str] | None) -> list[dict[str, Any]]:
-    """One line per member of a prior set's ``describe()``; ``given`` names those that the config sets."""
+    """One line per member and region of a prior set's ``describe()``; ``given`` names the parameters that the config sets."""
     chosen = None if given is None else set(given)
     rows = []
     for member in described.get("members", []):
@@ -126,4 +126,7 @@ def prior_rows(posterior: Posterior, described: Mapping[str, Any], given: Iterab
         text = describe_prior(member.get("prior", {})) + (", periodic" if member.get("periodic") is True else "")
         label = label_of(posterior, names[0]) if len(names) == 1 else ""
         rows.append({"name": ", ".join(names), "label": label, "prior": text, "origin": origin})
+    for region in described.get("regions", []):
+        text = f"region {region.get('predicate')}, version {region.get('version')}, normalised"
+        rows.append({"name": str(region.get("name")), "label": "", "prior": text, "origin": "" if chosen is None else "engine's default"})
     return rows

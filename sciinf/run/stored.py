@@ -14,7 +14,7 @@ from sciinf.core.errors import ConfigError, DataError, ResumeError
 from sciinf.results import manifest as manifests
 from sciinf.run.config import Config, parse_config
 from sciinf.run.engines import engine_module
-from sciinf.run.paths import Placeholder, find_by_hash, sha256_of_path
+from sciinf.run.paths import HashedPath, find_by_hash, sha256_of_path
 
 __all__ = ["StoredRun", "open_run"]
 
@@ -58,7 +58,7 @@ class StoredRun:
         text = self.text(force=force)
         config = parse_config(text, source=f"{self.path.name}/config.toml", base=self.path, seed=int(self.manifest["seed"]))
         found = dict(data)
-        table = self._without_placeholders(config.engine, found)
+        table = self._without_stand_ins(config.engine, found)
         config = replace(config, engine=table)
         return replace(config, base=self._base(config, found, force=force)), found
 
@@ -77,8 +77,8 @@ class StoredRun:
             )
         return text
 
-    def _without_placeholders(self, table: Mapping[str, Any], found: dict[str, Path]) -> dict[str, Any]:
-        """The engine's table with placeholders taken out; what can be found by hash goes into ``found``."""
+    def _without_stand_ins(self, table: Mapping[str, Any], found: dict[str, Path]) -> dict[str, Any]:
+        """The engine's table with stand-ins taken out; what can be found by hash goes into ``found``."""
         result = copy.deepcopy(dict(table))
 
         def visit(node: Any) -> Any:
@@ -93,23 +93,21 @@ class StoredRun:
         return cleaned
 
     def _replacement(self, text: str, found: dict[str, Path]) -> str | None:
-        """What stands for one string: itself, or the path of the input that a placeholder speaks of; None leaves the key out."""
-        placeholder = Placeholder.parse(text)
-        if placeholder is None:
+        """What stands for one string: itself, or the path of the input that a stand-in speaks of; None leaves the key out."""
+        stand_in = HashedPath.parse(text)
+        if stand_in is None:
             return text
-        key = placeholder.key.rpartition(".")[2]
-        if key not in found and (path := find_by_hash(placeholder.sha256, self._places())) is not None:
+        key = stand_in.key.rpartition(".")[2]
+        if key not in found and (path := find_by_hash(stand_in.sha256, self._places())) is not None:
             found[key] = path
         if key in found:
-            return f"{found[key]}{placeholder.suffix}"
-        if placeholder.suffix:
+            return f"{found[key]}{stand_in.suffix}"
+        if stand_in.suffix:
             raise ResumeError(
-                f"{placeholder.key} was given by an absolute path, which a run directory does not keep, and no file with sha256 "
-                f"{placeholder.sha256} is here. Give it with --data {key}=PATH"
+                f"{stand_in.key} was given by an absolute path, which a run directory does not keep, and no file with sha256 "
+                f"{stand_in.sha256} is here. Give it with --data {key}=PATH"
             )
-        _log.info(
-            "%s is not here under its old path; the engine looks where it always looks (or give --data %s=PATH)", placeholder.key, key
-        )
+        _log.info("%s is not here under its old path; the engine looks where it always looks (or give --data %s=PATH)", stand_in.key, key)
         return None
 
     def _places(self) -> list[Path]:

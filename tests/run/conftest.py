@@ -49,13 +49,14 @@ high = 5.0
 
 [sampler]
 kind = "emcee"
-n_walkers = 16
-n_steps = 2000
+n_walkers = 48
+n_steps = 800
 burn = 100
+tau_multiple = 15
 thin = 4
 
 [resources]
-checkpoint_every = 0.05
+checkpoint_every = 5.0
 """
 
 NESTED = CONFIG.split("[sampler]")[0].replace('"toy"', '"nested"') + '[sampler]\nkind = "dynesty"\nn_live = 40\nwalks = 5\n'

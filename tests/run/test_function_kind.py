@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sciinf.core.errors import ConfigError
-from sciinf.run.engines import ENGINES, build_engine, engine_module
+from sciinf.run.engines import build_engine
 from sciinf.run.function_kind import input_files
 
 MODEL = """
@@ -44,7 +44,8 @@ def build(tmp_path: Path, target: str, data: dict[str, Path] | None = None) -> A
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "toy_model.py").write_text(MODEL)
+    for name in ("toy_model.py", "lone_model.py"):
+        (tmp_path / name).write_text(MODEL)
     return tmp_path
 
 
@@ -97,7 +98,7 @@ WRONG = [
     ("toy_model.py:needs", "must be callable without arguments, but it needs n"),
     ("toy_model.py:number", "must be an engine or a function without arguments that builds one, got int"),
     ("toy_model.py:gives_a_number", "returned a int, which is not an engine"),
-    ("toy_model:engine", "cannot be imported.*write 'toy_model.py:NAME'"),
+    ("lone_model:engine", "cannot be imported.*write 'lone_model.py:NAME'"),
     ("no_such_module_at_all:engine", "target module 'no_such_module_at_all' cannot be imported"),
 ]
 
@@ -132,15 +133,3 @@ def test_an_unknown_key_and_a_missing_target(tmp_path: Path) -> None:
         build_engine({"kind": "function"}, source="my.toml", base=tmp_path, data={})
     with pytest.raises(ConfigError, match=r"unknown key 'targets': did you mean 'target'"):
         build_engine({"kind": "function", "target": "a.py:b", "targets": 1}, source="my.toml", base=tmp_path, data={})
-
-
-def test_an_unknown_kind_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"my.toml: engine.kind = 'functions' is not an engine kind: did you mean 'function'"):
-        build_engine({"kind": "functions"}, source="my.toml", base=tmp_path, data={})
-
-
-@pytest.mark.parametrize("kind", [kind for kind in ENGINES if kind != "cmb"])
-def test_every_kind_offers_what_the_runner_asks_for(kind: str) -> None:
-    module = engine_module(kind)
-    assert callable(module.from_config)
-    assert "[engine]" in module.TEMPLATE

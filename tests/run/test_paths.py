@@ -8,7 +8,7 @@ import pytest
 
 from sciinf.core.errors import ConfigError
 from sciinf.core.fingerprint import sha256_of_file
-from sciinf.run.paths import Placeholder, find_by_hash, is_absolute, portable_text, relative_folder, sha256_of_path, strings_of
+from sciinf.run.paths import HashedPath, find_by_hash, is_absolute, portable_text, relative_folder, sha256_of_path, strings_of
 
 PLAIN = (
     "# all relative\n[engine]\ntarget = \"../models/my_model.py:engine\"   # km/s, and https://example.org/a/b\nlatex = '\\Omega_m / h'\n"
@@ -33,22 +33,22 @@ def test_absolute_paths_become_key_and_sha256(tmp_path: Path) -> None:
     table = tmp_path / "table.txt"
     table.write_text("1 2 3\n")
     text = f'[engine]\nkind = "x"\n[engine.data]\nfile = "{table}"  # from {tmp_path}/old\nfolder = \'{tmp_path}\'\nother = "a/b"\n'
-    copied, placeholders = portable_text(text, "a.toml")
+    copied, stand_ins = portable_text(text, "a.toml")
     assert str(tmp_path) not in copied
     content = tomllib.loads(copied)["engine"]["data"]
     assert content["file"] == f"<engine.data.file sha256:{sha256_of_file(table)}>"
     assert content["folder"].startswith("<engine.data.folder sha256:")
     assert content["other"] == "a/b"
-    assert [item.key for item in placeholders] == ["engine.data.file", "engine.data.folder"]
-    again = Placeholder.parse(content["file"])
+    assert [item.key for item in stand_ins] == ["engine.data.file", "engine.data.folder"]
+    again = HashedPath.parse(content["file"])
     assert again is not None
     assert (again.key, again.sha256) == ("engine.data.file", sha256_of_file(table))
 
 
 def test_a_comment_alone_is_cut_too() -> None:
-    copied, placeholders = portable_text('a = "x" # see /some/where/notes.txt\n', "a.toml")
+    copied, stand_ins = portable_text('a = "x" # see /some/where/notes.txt\n', "a.toml")
     assert copied == 'a = "x" # see <.../notes.txt>\n'
-    assert placeholders == ()
+    assert stand_ins == ()
 
 
 def test_a_path_that_cannot_be_replaced_is_refused() -> None:
@@ -75,15 +75,15 @@ def test_a_folder_is_hashed_by_its_files(tmp_path: Path) -> None:
 def test_a_target_keeps_the_name_behind_its_file(tmp_path: Path) -> None:
     model = tmp_path / "my_model.py"
     model.write_text("x = 1\n")
-    copied, (placeholder,) = portable_text(f'[engine]\ntarget = "{model}:engine"\n', "a.toml")
+    copied, (stand_in,) = portable_text(f'[engine]\ntarget = "{model}:engine"\n', "a.toml")
     assert tomllib.loads(copied)["engine"]["target"] == f"<engine.target sha256:{sha256_of_file(model)}>:engine"
-    assert Placeholder.parse(str(placeholder)) == placeholder
-    assert placeholder.suffix == ":engine"
+    assert HashedPath.parse(str(stand_in)) == stand_in
+    assert stand_in.suffix == ":engine"
 
 
-def test_parse_refuses_what_is_no_placeholder() -> None:
-    assert Placeholder.parse("a/b.txt") is None
-    assert Placeholder.parse("<a sha256:xyz>") is None
+def test_parse_refuses_what_is_no_stand_in() -> None:
+    assert HashedPath.parse("a/b.txt") is None
+    assert HashedPath.parse("<a sha256:xyz>") is None
 
 
 def test_find_by_hash_looks_in_each_folder(tmp_path: Path) -> None:

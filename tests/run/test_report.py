@@ -185,15 +185,3 @@ def test_text_from_the_run_cannot_become_markup(copied: Path) -> None:
     shutil.copy(copied / "runs" / "toy" / "config.toml", copied / "keep.toml")
     target, _ = report_again(copied / "runs" / "toy", {}, copied / "r.html")
     assert "<script>" not in target.read_text()
-
-
-def test_look_checks_the_posterior_and_the_copy_against_the_manifest(copied: Path, edit: Edit) -> None:
-    folder = copied / "runs" / "toy"
-    assert look(folder).intact
-    edit(folder / "config.toml", "# a toy run", "# a toy")
-    assert "config.toml was changed" in look(folder).problem
-    edit(folder / "config.toml", "# a toy", "# a toy run")
-    (folder / "posterior.h5").write_bytes((copied / "runs" / "nested" / "posterior.h5").read_bytes())
-    assert re.match(r"posterior.h5 has content hash [0-9a-f]{64}, the manifest says [0-9a-f]{64}", look(folder).problem)
-    (folder / "posterior.h5").unlink()
-    assert look(folder).problem == "posterior.h5 is missing, although the manifest has its hash"

@@ -29,8 +29,8 @@ def test_the_same_run_again_is_identical(finished: Path, tmp_path: Path, name: s
 @pytest.mark.parametrize("name", ["toy", "nested"])
 def test_a_run_that_a_budget_cut_is_repeated_to_its_iterations(project: Path, edit: Edit, tmp_path: Path, name: str) -> None:
     text = (project / f"{name}.toml").read_text().replace("[resources]", "")
-    budget = "[resources]\nmax_calls = 700\n"
-    (project / f"{name}.toml").write_text(text.replace("checkpoint_every = 0.05", "") + budget)
+    budget = "[resources]\nmax_calls = 2000\n"
+    (project / f"{name}.toml").write_text(text.replace("checkpoint_every = 5.0", "") + budget)
     first = run(project / f"{name}.toml", RunOptions(output=project / name, progress=False, report=False))
     assert first.status == "not_converged"
     result = reproduce(project / name, tmp_path / "again", QUIET)

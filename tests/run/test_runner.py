@@ -42,7 +42,7 @@ def test_a_run_writes_what_it_promises(finished: Path) -> None:
     posterior = sciinf.load(folder)
     assert posterior.content_hash() == manifest["content_hash"]
     assert posterior.derived_names == ("total",)
-    assert len(posterior) == 16 * 1900 // 4
+    assert len(posterior) == 48 * 700 // 4
     assert (folder / "config.toml").read_bytes() == (finished / "toy.toml").read_bytes()
     log = (folder / "run.log").read_text()
     assert "default prior of the engine: mu ~ Normal(mean = 0, std = 2)" in log
@@ -59,7 +59,7 @@ def test_the_posterior_is_that_of_the_python_way(finished: Path) -> None:
 
     engine = toy_model.engine()
     problem = sciinf.Problem(engine, engine.default_priors().replace(scale=LogUniform(0.1, 5.0)))
-    settings = sciinf.Emcee(n_walkers=16, n_steps=2000, burn=100, thin=4)
+    settings = sciinf.Emcee(n_walkers=48, n_steps=800, burn=100, thin=4, tau_multiple=15)
     posterior = sciinf.sample(problem, settings, seed=5, progress=False)
     assert posterior.content_hash() == manifest_of(finished / "runs" / "toy")["content_hash"]
 
@@ -136,9 +136,9 @@ def test_an_existing_directory_is_kept_unless_asked(copied: Path) -> None:
 
 def cut(project: Path, edit: Edit, name: str = "toy") -> Path:
     """A run that its budget stopped early."""
-    edit(project / f"{name}.toml", "[sampler]", "[resources]\nmax_calls = 600\n[sampler]" if name == "nested" else "[sampler]")
+    edit(project / f"{name}.toml", "[sampler]", "[resources]\nmax_calls = 2000\n[sampler]" if name == "nested" else "[sampler]")
     if name == "toy":
-        edit(project / "toy.toml", "checkpoint_every", "max_calls = 600\ncheckpoint_every")
+        edit(project / "toy.toml", "checkpoint_every", "max_calls = 2000\ncheckpoint_every")
     posterior = run(project / f"{name}.toml", options(project, name))
     assert posterior.status == "not_converged"
     folder = project / "runs" / name
@@ -150,7 +150,7 @@ def cut(project: Path, edit: Edit, name: str = "toy") -> Path:
 def test_a_spent_budget_keeps_results_and_a_raised_one_goes_on(project: Path, finished: Path, edit: Edit, name: str) -> None:
     folder = cut(project, edit, name)
     assert (folder / "posterior.h5").exists()
-    edit(project / f"{name}.toml", "max_calls = 600", "max_calls = 1000000")
+    edit(project / f"{name}.toml", "max_calls = 2000", "max_calls = 1000000")
     posterior = run(project / f"{name}.toml", options(project, name, resume=True))
     assert posterior.status == "ok"
     assert posterior.content_hash() == manifest_of(finished / "runs" / name)["content_hash"]
@@ -195,17 +195,17 @@ def test_resume_refuses_what_has_changed_and_says_which(project: Path, edit: Edi
 
 def test_resume_refuses_an_edited_copy(project: Path, edit: Edit) -> None:
     folder = cut(project, edit)
-    edit(folder / "config.toml", "n_steps = 2000", "n_steps = 2001")
+    edit(folder / "config.toml", "n_steps = 800", "n_steps = 801")
     with pytest.raises(ResumeError, match=r"toy/config.toml was changed: its sha256 was [0-9a-f]{64}, is [0-9a-f]{64}"):
         resume(folder, RunOptions(progress=False, report=False))
 
 
 def test_a_changed_sampler_or_prior_is_refused(project: Path, edit: Edit) -> None:
     cut(project, edit)
-    edit(project / "toy.toml", "n_walkers = 16", "n_walkers = 18")
+    edit(project / "toy.toml", "n_walkers = 48", "n_walkers = 50")
     with pytest.raises(ResumeError, match=r"sampler: was"):
         run(project / "toy.toml", options(project, resume=True))
-    edit(project / "toy.toml", "n_walkers = 18", "n_walkers = 16")
+    edit(project / "toy.toml", "n_walkers = 50", "n_walkers = 48")
     edit(project / "toy.toml", "high = 5.0", "high = 6.0")
     with pytest.raises(ResumeError, match=r"parameters: was"):
         run(project / "toy.toml", options(project, resume=True))
