@@ -35,7 +35,7 @@ from sciinf.engines.cmb.emulator import EmulatorWeights, write_weights
 from sciinf.engines.cmb.fitting import Limits, PointSet, assess, chi2_by_kind, distances, fit, passes
 from sciinf.engines.cmb.lcdm import LCDM_BOX
 from sciinf.engines.cmb.plik_lite import PlikLite
-from sciinf.engines.cmb.theory import PARAMETERS, CAMBSettings, camb_point
+from sciinf.engines.cmb.theory import PARAMETERS, CAMBSettings, CAMBTheory, camb_point
 
 __all__ = ["cache_key", "compute", "default_cache", "design", "ellipsoid", "fisher_points", "load", "main", "train"]
 
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--planck", type=Path, default=None, help="folder of the Planck files (default: found as planck_data does)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="CAMB processes (default: %(default)s)")
     given = parser.parse_args(arguments)
-    console, settings = Console(), CAMBSettings()
+    console, settings = Console(), CAMBTheory().settings  # MissingDependencyError without CAMB
     components = planck_components(given.planck)
     high_l = next(component for component in components if isinstance(component, PlikLite))
     run = functools.partial(compute_all, given.cache, settings=settings, workers=given.workers, console=console)

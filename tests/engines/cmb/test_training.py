@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sciinf.core.errors import ConvergenceError, DataError
-from sciinf.engines.cmb import fitting, training
+from sciinf.core.errors import ConvergenceError, DataError, MissingDependencyError
+from sciinf.engines.cmb import fitting, theory, training
 from sciinf.engines.cmb.component import Component
 from sciinf.engines.cmb.data import PlanckFiles
 from sciinf.engines.cmb.emulator import EmulatorTheory, EmulatorWeights, read_weights, shipped_weights, write_weights
@@ -44,9 +44,9 @@ def covariance() -> np.ndarray:
 
 def emulated(points: np.ndarray) -> PointSet:
     """Spectra of the shipped emulator, standing in for CAMB: an exact answer exists and costs nothing."""
-    theory = EmulatorTheory()
-    batch = theory.spectra_many(points)
-    return PointSet(points, {name: batch[name] for name in ("TT", "TE", "EE", "PP")}, theory.derived_many(points))
+    emulator = EmulatorTheory()
+    batch = emulator.spectra_many(points)
+    return PointSet(points, {name: batch[name] for name in ("TT", "TE", "EE", "PP")}, emulator.derived_many(points))
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +274,12 @@ def test_the_command_from_a_full_cache(tmp_path: Path, monkeypatch: pytest.Monke
     assert weights.header["n_training"] == 80
     assert weights.header["errors"]["test"]["test_ell"]["n"] == 6
     assert EmulatorTheory(weights=weights).domain() == LCDM_BOX
+
+
+def test_the_command_without_camb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(theory.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"sciinf\[cmb\]"):
+        training.main(["--cache", str(tmp_path)])
 
 
 def test_default_cache_lies_outside_the_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
