@@ -35,7 +35,7 @@ class Segments:
     def _path(self, index: int) -> Path:
         return self.folder / f"{self.stem}.segment-{index:06d}.npz"
 
-    def write(self, backend: Any, notes: Mapping[str, Any]) -> bytes:
+    def write(self, backend: Any, random_state: Any, notes: Mapping[str, Any]) -> bytes:
         """Write the steps that no segment holds yet as one more; return the state that names all of them (JSON)."""
         first, last = self._steps(), int(backend.iteration)
         if last > first:
@@ -44,7 +44,7 @@ class Segments:
             content = buffer.getvalue()
             write_bytes(self._path(len(self._written)), content)
             self._written.append({"steps": last - first, "sha256": hashlib.sha256(content).hexdigest()})
-        kind, keys, position, has_gauss, gauss = backend.random_state
+        kind, keys, position, has_gauss, gauss = random_state
         state = {
             "segments": self._written,
             "accepted": [int(n) for n in backend.accepted],
