@@ -47,9 +47,10 @@ def _calibration(engine: Hybrid, theta: NDArray[np.float64]) -> float:
     return float(theta[engine.parameters.index(A_PLANCK)]) if A_PLANCK in engine.parameters else 1.0
 
 
-def _to_d_l(l_eff: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Factor from binned C_l to D_l at the bin's effective multipole."""
-    return np.asarray(l_eff * (l_eff + 1.0) / (2.0 * np.pi))
+def _to_d_l(part: PlikLite | LowEllTTBins) -> NDArray[np.float64]:
+    """Factor from each binned C_l to the mean D_l of its bin: the weights are l(l+1) over their sum."""
+    edges = [(row[0].l_low, row[0].l_high) for row in part.core.windows]
+    return np.array([np.mean(np.arange(low, high + 1) * np.arange(low + 1.0, high + 2.0)) for low, high in edges]) / (2.0 * np.pi)
 
 
 def residuals(engine: Hybrid, theta: NDArray[np.float64]) -> Figure:
@@ -99,13 +100,13 @@ def low_l(engine: Hybrid, theta: NDArray[np.float64]) -> Figure:
     axes = list(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
     if bins is not None:
         axis, data = axes[0], bins.data
-        middle = 0.5 * (data.l_low + data.l_high)
-        factor = _to_d_l(middle)
+        middle, factor = 0.5 * (data.l_low + data.l_high), _to_d_l(bins)
         axis.plot(multipole, scale * spectra["TT"][2:30], color=COLOURS[1], lw=1.2, label="model")
+        axis.plot(middle, factor * bins.core.model(spectra, scale**-0.5), "s", ms=5, mfc="none", color=COLOURS[1], label="model, binned")
         axis.errorbar(middle, factor * data.bandpowers, yerr=factor * data.sigma, xerr=0.5 * (data.l_high - data.l_low), fmt="o", ms=4,
                       color=COLOURS[0], label="bins")  # fmt: skip
         axis.set_ylabel(_LABEL["TT"])
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="upper center", ncols=3)
     if table is not None:
         axis = axes[-1]
         low95, low68, middle, high68, high95 = _table_quantiles(table)
@@ -164,7 +165,7 @@ def chi2_bars(engine: Hybrid, theta: NDArray[np.float64]) -> Figure:
     for place, component in enumerate(engine.components):
         value, core = parts[component.name], getattr(component, "core", None)
         text = f" {value:.2f}" + (f" ({core.size} data)" if core is not None else " (offset arbitrary)")
-        axis.text(max(value, 0.0), place, text, va="center", fontsize=9)
+        axis.text(max(value, 0.0 if core is None else core.size), place, text, va="center", fontsize=9)
         if core is not None:
             axis.plot([core.size] * 2, [place - 0.36, place + 0.36], color=COLOURS[1], lw=1.5)
     axis.set_yticks(places, list(parts))
@@ -194,7 +195,7 @@ def spectra_posterior(engine: Hybrid, posterior: Posterior, n: int = _DRAWS, see
         low, inner_low, middle, inner_high, high = np.quantile(curves, (0.025, 0.16, 0.5, 0.84, 0.975), axis=0)
         if part is not None:
             rows = np.flatnonzero(np.array(part.labels) == name)
-            factor = _to_d_l(part.l_eff[rows])
+            factor = _to_d_l(part)[rows]
             sigma = np.sqrt(np.diag(part.covariance))[rows]
             axis.errorbar(part.l_eff[rows], factor * part.core.data[rows], yerr=factor * sigma, fmt=".", ms=2.5, lw=0.5, color=GREY)
         axis.fill_between(multipole, low, high, color=COLOURS[1], alpha=0.25, lw=0)
