@@ -17,7 +17,7 @@ import dynesty
 import numpy as np
 from dynesty.dynamicsampler import DynamicSamplerStatesEnum, stopping_function, weight_function
 from dynesty.internal_samplers import SamplerArgument
-from dynesty.utils import LogLikelihood, LoglOutput, compute_integrals
+from dynesty.utils import LogLikelihood, LoglOutput, Results, compute_integrals
 from numpy.typing import NDArray
 
 from sciinf.core.errors import ConfigError, ResumeError, SciinfWarning
@@ -313,8 +313,14 @@ def _exhaust(steps: Iterable[Any]) -> None:
 
 
 def _batch_bounds(problem: Problem, results: Any) -> tuple[float, float]:
-    """Where the next batch goes. Inside a constrained prior it starts at a dead point, not from the cube that the prior cuts."""
-    low, high = weight_function(results)
-    if problem.priors.is_constrained and low == -np.inf:
-        low = float(results.logl[0])
-    return low, high
+    """Where the next batch goes. Inside a constrained prior it starts at the first dead point, not from the cube that the prior cuts.
+
+    No such batch can add live points to that first one: it is weighed with its neighbour's number, or the weights would send every
+    further batch there in vain.
+    """
+    if not problem.priors.is_constrained:
+        return tuple(weight_function(results))
+    record = results.asdict()
+    record["samples_n"][0] = record["samples_n"][1]
+    low, high = weight_function(Results(record))
+    return max(float(low), float(results.logl[0])), high
