@@ -23,6 +23,7 @@ __all__ = [
     "compiled_of",
     "derived_of",
     "domain_of",
+    "edges_of",
     "figures_of",
     "predict_of",
     "provenance_of",
@@ -137,6 +138,15 @@ def domain_of(engine: Engine) -> dict[str, tuple[float, float]] | None:
     """The box, by sampled name, in which the engine is valid, or None where it is valid everywhere."""
     method = _capability(engine, "domain")
     return None if method is None else method()
+
+
+def edges_of(engine: Engine) -> dict[str, tuple[float, float]] | None:
+    """The box whose edges a posterior should not lean on: the engine's ``edges()``, else its domain.
+
+    They differ where an engine accepts wider priors and is -inf outside its box.
+    """
+    method = _capability(engine, "edges")
+    return domain_of(engine) if method is None else method()
 
 
 def comparison_key_of(engine: Engine) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciinf.core.engine import citations_of, domain_of, references_of
+from sciinf.core.engine import citations_of, edges_of, references_of
 from sciinf.core.errors import ConfigError, PriorError
 from sciinf.core.problem import Problem
 from sciinf.run.config import Config
@@ -65,7 +65,7 @@ class Prepared:
             "sha256": self.copy_sha256,
         }
         engine = self.problem.engine
-        domain = {name: list(ends) for name, ends in (domain_of(engine) or {}).items() if all(map(math.isfinite, ends))}
+        domain = {name: list(ends) for name, ends in (edges_of(engine) or {}).items() if all(map(math.isfinite, ends))}
         references = {name: list(reference) for name, reference in references_of(engine).items()}
         return {
             "origin": "toml",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciinf.core.atomic import write_text
-from sciinf.core.engine import domain_of
+from sciinf.core.engine import edges_of
 from sciinf.core.errors import SciinfWarning
 from sciinf.results.run_directory import RunDirectory
 from sciinf.results.run_log import run_log
@@ -166,7 +166,7 @@ def _keep_copy(directory: RunDirectory, prepared: Prepared) -> None:
 
 def _edges(directory: RunDirectory, prepared: Prepared, posterior: Posterior) -> None:
     """Warn of parameters that lean on the edge of the engine's domain, and put them into the summary."""
-    summary = posterior.summary(domain=domain_of(prepared.problem.engine))
+    summary = posterior.summary(domain=edges_of(prepared.problem.engine))
     for edge in summary.edges:
         warnings.warn(f"{edge}: the engine ends there, and the posterior with it", SciinfWarning, stacklevel=2)
     if summary.edges:

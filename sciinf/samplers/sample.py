@@ -345,6 +345,7 @@ def _meta(plan: _Plan, outcome: Outcome, counts: Counts, parts: list[Posterior])
         "engine_fingerprint": problem.engine.fingerprint(),
         "comparison_key": comparison_key_of(problem.engine),
         "supports": ends,
+        "fixed": problem.priors.fixed,
         "counts": counts._asdict(),
         "stopped": outcome.stopped,
         "report": dict(outcome.report),

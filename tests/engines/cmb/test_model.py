@@ -18,6 +18,7 @@ from sciinf.core.engine import (
     compiled_of,
     derived_of,
     domain_of,
+    edges_of,
     predict_of,
     provenance_of,
     simulator_of,
@@ -272,7 +273,7 @@ def test_a_prior_beyond_the_box_is_refused_or_rejected(hybrid: Hybrid) -> None:
         Problem(hybrid, wide)
     rejecting = dataclasses.replace(hybrid, outside="reject")
     assert domain_of(rejecting) is None
-    assert rejecting.edges() == domain_of(hybrid)
+    assert edges_of(rejecting) == edges_of(hybrid) == domain_of(hybrid)
     problem = Problem(rejecting, wide)
     assert problem.log_likelihood(np.array([0.45, 0.0, 1.0])) == -np.inf
     assert problem.counts.minus_inf == 1
