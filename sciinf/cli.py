@@ -183,18 +183,20 @@ def validate(
 ) -> None:
     """Run a validation suite; exit code 4 where a check fails."""
     with _exits(as_json):
-        from sciinf.run import console
-        from sciinf.run.show import run_suite
+        from sciinf.core.errors import ConfigError, nearest_names
+        from sciinf.validation import suites
 
         if quick + full + long > 1:
             _fail("give one of --quick, --full, --long", BAD_CONFIG, as_json=as_json)
         tier: Tier = "long" if long else "full" if full else "quick"
-        result = run_suite(suite, tier, workers=workers or 1, progress=not (quiet or as_json), directory=out)
-        code = OK if result["passed"] else VALIDATION_FAILED
+        if suite not in (known := suites()):
+            raise ConfigError(f"no validation suite '{suite}': {nearest_names(suite, known)}")
+        result = known[suite].run(tier, workers=workers or 1, progress=not (quiet or as_json), directory=out)
+        code = OK if result.passed else VALIDATION_FAILED
         if as_json:
-            _print_json({"command": "validate", **result, "exit_code": code})
+            _print_json({"command": "validate", **result.to_dict(), "exit_code": code})
         elif not quiet:
-            console.suite(result)
+            typer.echo(result.text)
         if code:
             raise typer.Exit(code)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sciinf.run.labels import format_interval, format_number, format_plus_minus
 from sciinf.run.report_tables import Reference, shift_in_sigma
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from sciinf.results.summary import Row
+    from sciinf.results.summary import Row, Summary
     from sciinf.run.compare import Comparison
     from sciinf.run.doctor import Finding
     from sciinf.run.reproduce import Reproduction
     from sciinf.run.show import View
 
-__all__ = ["comparison", "findings", "reproduction", "show", "suite"]
+__all__ = ["comparison", "findings", "reproduction", "show"]
 
 _WIDE = 160
 _STATES = {"ok": "green", "absent": "dim", "wrong": "red"}
@@ -94,7 +94,7 @@ def _published(row: Row, reference: Reference) -> list[str]:
     return [format_plus_minus(reference[0], reference[1]), f"{shift_in_sigma(row.mean, row.std, reference):+.2f} σ"]
 
 
-def _evidence(summary: Any) -> str:
+def _evidence(summary: Summary) -> str:
     if summary.log_evidence is None:
         return ""
     error = "" if summary.log_evidence_error is None else f" ± {summary.log_evidence_error:.3f}"
@@ -135,13 +135,6 @@ def comparison(result: Comparison, figure: Path) -> None:
         table.add_row(shift.name, shift.first, first, shift.second, second, f"{shift.sigma:+.2f} σ")
     console.print(table)
     console.print(f"corner plot {figure}", style="dim", soft_wrap=True)
-
-
-def suite(result: dict[str, Any]) -> None:
-    """A validation suite's tables and verdict."""
-    console = _console()
-    console.print(result["text"], markup=False, soft_wrap=True)
-    console.print("[green]passed[/green]" if result["passed"] else "[red]failed[/red]")
 
 
 def findings(found: Sequence[Finding]) -> None:

@@ -1,4 +1,4 @@
-"""Looking at a run on disk: its summary checked against its manifest, its report written again; and running a suite."""
+"""Looking at a run on disk: its summary checked against its manifest, and its report written again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciinf.core.errors import ConfigError, SciinfError, nearest_names
+from sciinf.core.errors import SciinfError
 from sciinf.results.run_directory import load
 from sciinf.run.prepare import data_by_key, prepare
 from sciinf.run.runner import write_report
@@ -16,9 +16,8 @@ from sciinf.run.stored import StoredRun, open_run
 
 if TYPE_CHECKING:
     from sciinf.results.summary import Summary
-    from sciinf.validation.suite import Tier
 
-__all__ = ["View", "look", "report_again", "run_suite"]
+__all__ = ["View", "look", "report_again"]
 
 _log = logging.getLogger(__name__)
 
@@ -114,31 +113,3 @@ def report_again(path: Path | str, data: Mapping[str, Path | str], target: Path 
             _log.info("report without the engine: %s", error)
             missing = str(error)
     return write_report(stored.path, posterior, prepared, missing=missing, target=target), missing
-
-
-def run_suite(name: str, tier: Tier, *, workers: int, progress: bool, directory: Path | None = None) -> dict[str, Any]:
-    """Run a validation suite; its result as JSON holds it, with ``passed`` and the ``text`` of its tables.
-
-    Parameters
-    ----------
-    name, tier : str
-        Which suite, and how much of it: "quick", "full" or "long".
-    workers : int
-        Processes for independent units.
-    progress : bool
-        Show a progress line on a terminal.
-    directory : Path, optional
-        Where finished units stay, so that a suite that was cut off goes on, and where figures go.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such suite.
-    """
-    from sciinf.validation import suites
-
-    known = suites()
-    if name not in known:
-        raise ConfigError(f"no validation suite '{name}': {nearest_names(name, known)}")
-    result = known[name].run(tier, workers=workers, progress=progress, directory=directory)
-    return {**result.to_dict(), "passed": bool(result.passed), "text": result.text}

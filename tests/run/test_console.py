@@ -62,11 +62,9 @@ def test_comparisons(finished: Path, capsys: Capture) -> None:
     assert "corner plot c.png" in out
 
 
-def test_findings_and_suites(capsys: Capture) -> None:
+def test_findings(capsys: Capture) -> None:
     console.findings([Finding("data", "a thing", "in [brackets]", "absent"), Finding("numba", "cache", "2 of 2", "ok")])
     out = capsys.readouterr().out
     assert "- a thing" in out
     assert "in [brackets]" in out
     assert "+ cache" in out
-    console.suite({"text": "a [table]", "passed": False})
-    assert capsys.readouterr().out == "a [table]\nfailed\n"

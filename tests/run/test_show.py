@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sciinf.core.errors import ConfigError, DataError
-from sciinf.run.show import look, report_again, run_suite
+from sciinf.core.errors import DataError
+from sciinf.run.show import look, report_again
 
 Edit = Callable[[Path, str, str], None]
 
@@ -52,8 +52,3 @@ def test_a_damaged_manifest_or_posterior_is_a_data_error(copied: Path) -> None:
     (folder / "manifest.json").write_text("{")
     with pytest.raises(DataError, match=r"manifest.json: not a manifest"):
         look(folder)
-
-
-def test_an_unknown_suite_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"no validation suite 'spines': did you mean 'spine'\?"):
-        run_suite("spines", "quick", workers=1, progress=False)
