@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from sciinf.core.errors import ConfigError
+from sciinf.core.priors import Fixed
+from sciinf.core.problem import Problem
 from sciinf.engines import cmb
 from sciinf.engines.cmb import plots
 from sciinf.engines.cmb.data import PlanckFiles
 from sciinf.engines.cmb.presets import planck2018
 from sciinf.results.posterior import Posterior
+from sciinf.samplers.sample import sample
+from sciinf.samplers.settings import Emcee
 
 THETA = np.array([0.02237, 0.12, 1.04092, 0.0544, 3.044, 0.9649, 1.0005])
 WIDTH = np.array([1.5e-4, 1.2e-3, 3e-4, 7e-3, 1.4e-2, 4e-3, 2.5e-3])
@@ -65,6 +69,14 @@ def test_a_posterior_s_spectra_bracket_their_median(engine: cmb.Hybrid, posterio
     assert "50 posterior draws" in figure.get_label()
     curve = figure.axes[0].lines[-1].get_ydata()
     assert curve[198] == pytest.approx(engine.spectra(THETA)["TT"][200] / THETA[6] ** 2, rel=0.02)
+
+
+def test_a_fixed_parameter_is_filled_in(lookalike: PlanckFiles) -> None:
+    engine = planck2018(("low_ee",), data=lookalike)
+    priors = engine.default_priors().replace(**{name: Fixed(THETA[i]) for i, name in enumerate(engine.parameters) if name != "tau"})
+    posterior = sample(Problem(engine, priors), Emcee(n_walkers=8, n_steps=60), seed=1, progress=False)
+    assert posterior.names == ("tau",)
+    assert list(engine.figures(posterior)) == ["chi2_per_component", "low_multipoles"]
 
 
 def test_pictures_of_components_that_are_absent(lookalike: PlanckFiles, posterior: Posterior) -> None:
