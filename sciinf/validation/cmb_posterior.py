@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import tempfile
 from pathlib import Path
 
@@ -93,7 +95,7 @@ def exported(label: str, posterior: Posterior) -> Verdict:
     """Means of the exported GetDist files, read back with getdist, against ours; in units of the posterior's width."""
     import getdist
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):  # getdist prints what it loads
         root = Path(folder) / "chain"
         export.write_getdist(posterior, root)
         chains = getdist.loadMCSamples(str(root), no_cache=True, settings={"ignore_rows": 0})
