@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -154,17 +155,21 @@ class _Spine:
         """Healthy replicas pass all tests; with enough of them, broken ones must fail."""
         healthy = self.replicas("healthy", line())
         found = sbc.test(healthy.ranks, healthy.names)
-        figure = self.record.figure("sbc-line", sbc.plot(healthy.ranks, healthy.names)) if self.record.directory else ""
-        self.record.add_renamed("line, emcee", found.verdicts)
-        self.record.add_renamed("line, emcee", [coverage.test(healthy.ranks, healthy.names).verdict])
+        figures = {
+            "SBC ECDF band": self.record.figure("sbc-line", sbc.plot(healthy.ranks, healthy.names)),
+            "coverage": self.record.figure("coverage-line", coverage.plot(healthy.ranks, healthy.names)),
+        }
+        verdicts = [*found.verdicts, coverage.test(healthy.ranks, healthy.names).verdict]
+        self.record.add_renamed("line, emcee", [dataclasses.replace(v, figure=figures.get(v.name, "")) for v in verdicts])
         self.record.add_renamed("line, emcee", coverage.tarp(healthy.draws, healthy.theta, generator(_SEED, "tarp")).verdicts)
         rows = [_sbc_row("healthy", found)]
         if not self.scale.controls:
             self.record.skip("negative controls", "need 300 replicas: they run in --full and --long")
         else:
             rows += self.controls(healthy)
-        title = f"SBC, {self.scale.replicas} replicas{f' ({figure})' if figure else ''}"
-        self.record.table(title, ("posterior", "largest |mean z|", "largest |variance z|", "least p, any test"), rows)
+        self.record.table(
+            f"SBC, {self.scale.replicas} replicas", ("posterior", "largest |mean z|", "largest |variance z|", "least p, any test"), rows
+        )
 
     def controls(self, healthy: Campaign) -> list[tuple[str, ...]]:
         """Each fault must be caught."""

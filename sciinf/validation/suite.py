@@ -218,7 +218,7 @@ class Recorder:
         """Write a figure as ``figures/NAME.png`` where there is a directory; its path relative to the directory, else empty."""
         folder = self.folder("figures")
         if folder is None:
-            return ""
+            return ""  # nowhere to put it
         figure.savefig(folder / f"{name}.png", dpi=150)
         return f"figures/{name}.png"
 

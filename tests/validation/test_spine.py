@@ -24,7 +24,9 @@ def test_a_small_tier_runs_resumes_and_reports(monkeypatch: pytest.MonkeyPatch, 
     assert "hole, emcee: same hash" in names
     assert "line, emcee: SBC rank variance" in names
     assert [item.name for item in first.skipped] == ["killed and resumed", "negative controls", "compiled engines, Dask"]
-    assert (tmp_path / "figures" / "sbc-line.png").exists()
+    figures = [verdict.figure for verdict in first.verdicts if verdict.figure]
+    assert figures == ["figures/sbc-line.png", "figures/coverage-line.png"]
+    assert all((tmp_path / figure).exists() for figure in figures)
     units = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("unit-*.bin")}
     assert len(units) == 2 + 8
     second = spine.run("quick", progress=False, directory=tmp_path)
