@@ -182,6 +182,18 @@ def _taus(chain: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([autocorrelation_time(chain[:, :, i].T) for i in range(chain.shape[2])])
 
 
+def _arrival(chain: NDArray[np.float64]) -> int:
+    """First step from which every walker stays near the second half of the chain: within its range, widened by half on each side.
+
+    Walkers that start in a wide prior may need far more steps to arrive than the autocorrelation time of the chain that follows.
+    """
+    half = len(chain) // 2
+    low, high = chain[half:].min(axis=(0, 1)), chain[half:].max(axis=(0, 1))
+    margin = 0.5 * (high - low)
+    far = np.flatnonzero(np.any((chain[:half] < low - margin) | (chain[:half] > high + margin), axis=(1, 2)))
+    return int(far[-1]) + 1 if len(far) else 0
+
+
 def judge(chain: NDArray[np.float64], settings: Emcee, *, early: bool = False) -> ChainLength:
     """Length of a chain (n_steps, n_walkers, n_dim) in autocorrelation times; a pure function of the chain.
 
@@ -196,13 +208,13 @@ def judge(chain: NDArray[np.float64], settings: Emcee, *, early: bool = False) -
 
     Notes
     -----
-    Burn-in and tau depend on each other: tau is first estimated on the second half (of every other walker), the burn-in is 5 tau (or
-    as set), and tau is estimated again behind it. The estimate is stable where leaving out the last tau steps changes the longest one
+    Burn-in and tau depend on each other: tau is first estimated on the second half (of every other walker), the burn-in is 5 tau after
+    the last walker's arrival (or as set), and tau is estimated again behind it. The estimate is stable where leaving out the last tau steps changes the longest one
     by less than ``rtol_tau``.
     """
     n_steps, n_walkers, _ = chain.shape
     tau = _taus(chain[n_steps // 2 :, ::2])
-    burn = math.ceil(_BURN_TAUS * float(np.max(tau))) if isinstance(settings.burn, str) else settings.burn
+    burn = _arrival(chain) + math.ceil(_BURN_TAUS * float(np.max(tau))) if isinstance(settings.burn, str) else settings.burn
     burn = min(burn, n_steps // 2 if isinstance(settings.burn, str) else n_steps - 1)
     clearly_short = (n_steps - burn) / max(float(np.max(tau)), 1.0) < _CLEARLY_SHORT * settings.tau_multiple
     if not (early and clearly_short):

@@ -97,6 +97,19 @@ def test_a_drift_at_the_start_is_burnt_and_does_not_count_as_correlation() -> No
     assert judge(chain, Emcee()).tau[0] < 12.0
 
 
+def test_burn_in_waits_for_the_last_walker_to_arrive() -> None:
+    """One of 32 walkers travels for 300 steps of a chain whose tau is 1: without it the burn-in is 5 tau, with it 300 steps more."""
+    chain = np.random.default_rng(8).normal(size=(1600, 32, 2))
+    settled = judge(chain, Emcee())
+    chain[:300, 7, 1] += np.linspace(60.0, 12.0, 300)
+    late = judge(chain, Emcee())
+    assert settled.burn < 12
+    assert 300 <= late.burn < 312
+    assert np.std(chain[late.burn :, :, 1]) == pytest.approx(1.0, abs=0.02)
+    assert np.std(chain[settled.burn :, :, 1]) > 2.0
+    assert judge(chain, Emcee(burn=20)).burn == 20
+
+
 @pytest.mark.parametrize(("options", "status"), [({}, "ok"), ({"max_steps": 300}, "not_converged"), ({"n_steps": 300}, "not_converged")])
 def test_a_run_is_ok_only_when_it_is_long_enough(options: dict[str, Any], status: str) -> None:
     posterior = sample(analytic.gauss3().problem, Emcee(n_walkers=24, **options), seed=2, progress=False)
