@@ -209,8 +209,8 @@ def judge(chain: NDArray[np.float64], settings: Emcee, *, early: bool = False) -
     Notes
     -----
     Burn-in and tau depend on each other: tau is first estimated on the second half (of every other walker), the burn-in is 5 tau after
-    the last walker's arrival (or as set), and tau is estimated again behind it. The estimate is stable where leaving out the last tau steps changes the longest one
-    by less than ``rtol_tau``.
+    the last walker's arrival (or as set), and tau is estimated again behind it. The estimate is stable where leaving out the last tau
+    steps changes the longest one by less than ``rtol_tau``.
     """
     n_steps, n_walkers, _ = chain.shape
     tau = _taus(chain[n_steps // 2 :, ::2])
