@@ -59,6 +59,8 @@ class Scale:
         Whether the real posteriors run.
     campaigns : bool
         Whether the controls that need campaigns of their own run.
+    exact : int
+        Points of the headline posterior that CAMB evaluates.
     """
 
     replicas: int
@@ -66,11 +68,12 @@ class Scale:
     mocks: int
     posterior: bool
     campaigns: bool
+    exact: int = 0
 
 
 QUICK = Scale(30, 300, 0, False, False)
 FULL = Scale(300, 300, 300, True, False)
-LONG = Scale(300, 1000, 1000, True, True)
+LONG = Scale(300, 1000, 1000, True, True, 200)
 
 
 @dataclass
@@ -203,7 +206,7 @@ class _Suite:
         elif self.real is None:
             self.record.skip("planck2018", 'no Planck files: pip install "sciinf[planck]"')
         else:
-            planck2018_posteriors(self.record, self.real)
+            planck2018_posteriors(self.record, self.real, self.scale.exact)
 
 
 def _row(label: str, result: Campaign) -> tuple[str, ...]:
@@ -245,7 +248,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
     tier : {"quick", "full", "long"}
         "quick": reference table (real data where found), identities, low-l EE, emulator on stored spectra, a calibration smoke test of
         30; "full": calibration with 300 replicas and its controls, chi2 controls, the real posteriors with both samplers; "long": also
-        the controls that need campaigns of their own.
+        the controls that need campaigns of their own, and 200 CAMB runs.
     workers : int
         Processes for independent runs.
     progress : bool

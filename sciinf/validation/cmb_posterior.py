@@ -18,15 +18,18 @@ from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
 from sciinf.engines.cmb import plots
 from sciinf.engines.cmb.data import PlanckFiles
+from sciinf.engines.cmb.importance import correct
 from sciinf.engines.cmb.inference import BestFit, best_fit
+from sciinf.engines.cmb.model import Hybrid
 from sciinf.engines.cmb.presets import planck2018
+from sciinf.engines.cmb.theory import CAMBTheory, Theory
 from sciinf.results import export
 from sciinf.results.posterior import Posterior
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 from sciinf.validation.suite import Recorder
 
-__all__ = ["COMBINATIONS", "against_published", "exported", "planck2018_posteriors", "two_samplers"]
+__all__ = ["COMBINATIONS", "against_published", "exact_theory", "exported", "planck2018_posteriors", "two_samplers"]
 
 _SEED = 20180717
 _BASE = ("plik_lite", "low_tt_bins", "low_ee")
@@ -37,6 +40,7 @@ COMBINATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _MEAN_LIMIT, _WIDTH_LIMIT = 0.2, 0.08  # of published figures that are goals, not exact: sigma; relative
 _DRAWS = 1000
+_SPECTRA_LIMIT, _LOW_EE_LIMIT = 0.15, 0.1  # |delta chi2| of the emulator: Gaussian components together; low-l EE
 
 
 def against_published(label: str, posterior: Posterior, problem: Problem) -> tuple[list[Verdict], list[tuple[str, ...]]]:
@@ -128,8 +132,37 @@ def _same_hash(problem: Problem, settings: Emcee, posterior: Posterior) -> Verdi
     return Verdict("headline: same hash at 1 and 2 workers", float(same), None, 2, same, posterior.content_hash()[:16])
 
 
-def planck2018_posteriors(record: Recorder, files: PlanckFiles) -> None:
-    """Every combination with emcee; the headline also with dynesty, on two workers, exported and read back."""
+def exact_theory(problem: Problem, posterior: Posterior, theory: Theory, n: int) -> tuple[list[Verdict], list[tuple[str, ...]]]:
+    """``n`` fresh points of the posterior with the exact theory: differences of chi2, and what the importance correction moves."""
+    engine: Hybrid = problem.engine  # type: ignore[assignment]
+    smooth = engine.smooth()
+    found = correct(posterior, smooth, theory, n, seed=_SEED)
+    largest = float(2.0 * np.max(np.abs(found.log_ratio)))
+    limit = _SPECTRA_LIMIT + _LOW_EE_LIMIT
+    far = max(found.shifts, key=lambda name: abs(found.shifts[name]))
+    verdicts = [
+        Verdict("emulator: fresh points", largest, None, n, largest < limit, f"largest |delta chi2|, linear low EE too; bound {limit:g}"),
+        Verdict("importance: effective fraction", found.effective_fraction, None, n, found.effective_fraction > 0.8, "bound 0.8"),
+        Verdict("importance: shifts", abs(found.shifts[far]), None, n, abs(found.shifts[far]) < 0.1, f"largest, {far}, sigma; bound 0.1"),
+    ]
+    return verdicts, [(name, f"{shift:+.4f}") for name, shift in found.shifts.items()]
+
+
+def _exact(record: Recorder, problem: Problem, posterior: Posterior, n: int) -> None:
+    """Importance correction of the headline posterior by CAMB."""
+    if not n:
+        record.skip("importance correction by CAMB", "hundreds of CAMB runs: in --long")
+    elif importlib.util.find_spec("camb") is None:
+        record.skip("importance correction by CAMB", 'camb is not installed: pip install "sciinf[cmb]"')
+    else:
+        with record.part(f"{n} points by CAMB"):
+            verdicts, rows = exact_theory(problem, posterior, CAMBTheory(), n)
+            record.add(*verdicts)
+            record.table(f"Shift of the headline's means by CAMB, {n} points", ("parameter", "shift, sigma"), rows)
+
+
+def planck2018_posteriors(record: Recorder, files: PlanckFiles, n_exact: int = 0) -> None:
+    """Every combination with emcee; the headline also with dynesty, on two workers, exported and read back, and by CAMB."""
     settings = Emcee(n_walkers=64)
     published: list[tuple[str, ...]] = []
     fits: list[tuple[str, ...]] = []
@@ -148,6 +181,7 @@ def planck2018_posteriors(record: Recorder, files: PlanckFiles) -> None:
             record.figure(f"residuals-{label.replace(',', '')}", plots.residuals(engine, problem.engine_theta(found.theta)))
         if label == "TT,TE,EE+lowE":
             _headline(record, problem, settings, posterior)
+            _exact(record, problem, posterior, n_exact)
     header = ("data", "parameter", "mean", "std", "published", "std", "shift", "width")
     record.table("Against Planck 2018 VI, table 2 (low-l TT is two Gaussian bins here, Commander there)", header, published)
     record.table("chi2 at the best fit", ("data", "component", "chi2", "data points", "p"), fits)

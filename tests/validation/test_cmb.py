@@ -192,6 +192,25 @@ def test_against_published_notices_means_and_widths() -> None:
         assert [row[1] for row in rows] == ["a", "b"]
 
 
+def test_the_exact_theory_s_checks(engine: Any) -> None:
+    """The emulator against itself passes; against one of another baryon density it does not."""
+
+    class Moved(EmulatorTheory):
+        form = None  # no compiled form: the spectra below are what counts
+
+        def spectra_many(self, thetas: np.ndarray) -> Any:
+            return super().spectra_many(thetas * np.array([1.01, 1, 1, 1, 1, 1]))
+
+    width = np.array([1.5e-4, 1.4e-3, 3e-4, 7e-3, 1.5e-2, 4e-3, 2.5e-3])
+    centre = np.array([0.02237, 0.12, 1.04092, 0.0544, 3.044, 0.9649, 1.0])
+    made = _made(centre, width, engine.parameters, 15, n=400)
+    problem = Problem(engine, engine.default_priors())
+    verdicts, rows = posterior.exact_theory(problem, made, EmulatorTheory(), 40)
+    assert all(verdict.passed for verdict in verdicts)
+    assert [row[0] for row in rows] == list(engine.parameters)
+    assert not any(verdict.passed for verdict in posterior.exact_theory(problem, made, Moved(), 40)[0][:2])
+
+
 def test_two_samplers_agree_or_not() -> None:
     centre, width, names = np.zeros(2), np.ones(2), ("a", "b")
     one, same = _made(centre, width, names, 11, n=600), _made(centre, width, names, 12, n=600)
