@@ -18,7 +18,8 @@ from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import legacy_state
-from sciinf.samplers.emcee import export_hdf, judge
+from sciinf.samplers.chain_length import judge
+from sciinf.samplers.emcee import export_hdf
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 
