@@ -27,11 +27,18 @@ from sciinf.engines.cmb.component import (
     non_finite,
 )
 from sciinf.engines.cmb.spectra import LinearPart, Spectra, SpectraBatch
+from sciinf.numerics.blas import one_blas_thread
 
 __all__ = ["Bandpowers", "GaussianComponent", "Window", "check_covariance"]
 
 _ABSENT = np.zeros(0)
 _SYMMETRY = 1e-10
+
+
+def _cholesky(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lower Cholesky factor, the same bytes whatever the number of threads."""
+    with one_blas_thread():
+        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
 
 
 def check_covariance(name: str, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,7 +60,7 @@ def check_covariance(name: str, covariance: NDArray[np.float64]) -> NDArray[np.f
             f"{name} must be symmetric; [{row}, {column}] = {covariance[row, column]:g} but [{column}, {row}] = {covariance[column, row]:g}"
         )
     try:
-        factor: NDArray[np.float64] = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        factor = _cholesky(covariance)
     except np.linalg.LinAlgError:
         smallest = float(np.linalg.eigvalsh(covariance)[0])
         raise DataError(f"{name} must be positive definite; its smallest eigenvalue is {smallest:g}") from None
@@ -139,7 +146,8 @@ class Bandpowers:
             raise DataError(f"{self.label}: {m} bandpowers, but a covariance of {len(factor)}")
         set_(self, "data", finite_column(f"{self.label} data", self.data, length=m))
         set_(self, "offset", finite_column(f"{self.label} offset", self.offset, length=m))
-        whitener = kernels.pack_lower(solve_triangular(factor, np.eye(m), lower=True))
+        with one_blas_thread():
+            whitener = kernels.pack_lower(solve_triangular(factor, np.eye(m), lower=True))
         set_(self, "requires", _reach(self.windows))
         weights, starts, segments = [], [0], []
         used = 0
@@ -186,7 +194,7 @@ class Bandpowers:
 
     def cholesky(self) -> NDArray[np.float64]:
         """Lower factor (m, m) of the covariance, computed anew."""
-        return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
+        return _cholesky(self.covariance)
 
     def linear(self) -> LinearPart:
         """Dense linear form; see `LinearPart`."""

@@ -22,6 +22,7 @@ from sciinf.engines.cmb.lcdm import theory_priors
 from sciinf.engines.cmb.published import published_values
 from sciinf.engines.cmb.spectra import Spectra, SpectraBatch
 from sciinf.engines.cmb.theory import LATEX, Theory
+from sciinf.numerics.blas import one_blas_thread
 
 __all__ = ["Form", "Hybrid"]
 
@@ -102,7 +103,8 @@ class Hybrid:
         method = getattr(self.theory, "form", None)
         if callable(method):
             names = tuple(member.name for member in self._nuisance)
-            form: Form | None = method(self.components, names, self.evaluation)
+            with one_blas_thread():
+                form: Form | None = method(self.components, names, self.evaluation)
             if form is not None:
                 return form
         if self.evaluation == "compressed":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 
 from sciinf.core.engine import compiled_of, domain_of, provenance_of
 from sciinf.core.errors import ConfigError, DataError
+from sciinf.core.fingerprint import sha256_of
 from sciinf.core.problem import Problem
 from sciinf.engines import cmb
 from sciinf.engines.cmb.data import PlanckFiles
@@ -30,6 +34,18 @@ def engine(lookalike: PlanckFiles) -> cmb.Hybrid:
 
 def fingerprint_and_value(engine: cmb.Hybrid) -> tuple[str, float]:
     return engine.fingerprint(), engine.log_likelihood(THETA)
+
+
+BUILD = """
+import sys
+from pathlib import Path
+import numpy as np
+from sciinf.core.fingerprint import sha256_of
+from sciinf.engines.cmb import planck2018, planck_data
+engine = planck2018(("plik_lite", "low_tt_bins", "low_ee", "lensing"), data=planck_data(sys.argv[1], allow_unknown_data=True))
+compiled = engine.compiled()
+print(engine.fingerprint(), sha256_of(compiled.floats, compiled.ints))
+"""
 
 
 def test_what_it_builds(engine: cmb.Hybrid) -> None:
@@ -79,6 +95,19 @@ def test_two_processes_build_the_same_engine(engine: cmb.Hybrid) -> None:
         found = pool.map(fingerprint_and_value, [engine, engine])
     assert found == [fingerprint_and_value(engine)] * 2
     assert len(pickle.dumps(engine)) < 12e6
+
+
+def test_an_engine_built_with_one_thread_or_two_is_the_same_to_the_byte(engine: cmb.Hybrid, lookalike: PlanckFiles) -> None:
+    """Each built from the files in a process of its own: factorisations must not round by the number of BLAS threads."""
+    compiled = compiled_of(engine)
+    assert compiled is not None
+    expected = f"{engine.fingerprint()} {sha256_of(compiled.floats, compiled.ints)}"
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        command = [sys.executable, "-c", BUILD, str(lookalike.folder)]
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == expected
 
 
 @pytest.mark.planck
