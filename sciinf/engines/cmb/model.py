@@ -69,6 +69,7 @@ class Hybrid:
 
     Notes
     -----
+    ``parameters`` holds the theory's parameters, then the nuisance parameters in component order.
     ln L is the sum over components; no covariance between them. A_planck is shared and its prior counted once. The first reason
     for -inf wins and the components after it are not evaluated; `explain` evaluates all.
     """
@@ -77,6 +78,7 @@ class Hybrid:
     components: tuple[Component, ...]
     evaluation: Literal["auto", "full", "compressed"] = "auto"
     outside: Literal["error", "reject"] = "error"
+    parameters: tuple[str, ...] = field(init=False)
     _nuisance: tuple[Parameter, ...] = field(init=False, repr=False)
     _form: Form | None = field(init=False, repr=False)
 
@@ -96,6 +98,7 @@ class Hybrid:
             check_spectra(component.name, component.requires, self.theory.l_max)
         object.__setattr__(self, "components", components)
         object.__setattr__(self, "_nuisance", united_nuisances(self.theory, components))
+        object.__setattr__(self, "parameters", (*self.theory.parameters, *(member.name for member in self._nuisance)))
         object.__setattr__(self, "_form", self._build_form())
 
     def _build_form(self) -> Form | None:
@@ -110,11 +113,6 @@ class Hybrid:
         if self.evaluation == "compressed":
             raise ConfigError("evaluation = 'compressed' needs theory='emulator': only its spectra are linear in stored coefficients")
         return None
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Theory parameters, then nuisance parameters."""
-        return (*self.theory.parameters, *(member.name for member in self._nuisance))
 
     @property
     def nuisance_parameters(self) -> tuple[Parameter, ...]:
@@ -135,9 +133,10 @@ class Hybrid:
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
         """Sum of the components' ln L at ``theta`` (n_parameters,); NaN where theta is not finite, -inf outside the theory's box."""
-        if self._form is not None:
-            return self._form.log_likelihood(self._checked(np.asarray(theta, dtype=np.float64)[None, :])[0])
-        return float(self.log_likelihood_many(np.asarray(theta, dtype=np.float64)[None, :])[0])
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        if self._form is not None and theta.shape == (len(self.parameters),):
+            return self._form.log_likelihood(theta)
+        return float(self.log_likelihood_many(theta[None, :])[0])
 
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """`log_likelihood` of each row of ``thetas`` (n, n_parameters), as an (n,) array."""
@@ -161,7 +160,7 @@ class Hybrid:
         return thetas
 
     def _inside(self, thetas: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each row lies in the theory's box and every calibration is positive (what needs no spectra)."""
+        """Whether each row lies in the theory's box."""
         inside = np.ones(len(thetas), dtype=bool)
         for name, (low, high) in (self.theory.domain() or {}).items():
             column = thetas[:, self.parameters.index(name)]
