@@ -177,10 +177,10 @@ class Bandpowers:
         return float(kernels.gaussian_chi2(*self._arrays(spectra), float(y), self._floats, self._ints, np.empty(self.size)))
 
     def chi2_many(self, batch: SpectraBatch, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`chi2` of each row, as an (n,) array."""
+        """`chi2` of each row, as an (n,) array; a row's bytes depend on that row alone."""
         out, n = np.empty(len(batch)), len(batch)
         arrays = [batch[name] if name in self.requires else np.empty((n, 0)) for name in kernels.CODES]
-        kernels.gaussian_chi2_many(*arrays, y, self._floats, self._ints, np.empty(self.size), out)
+        kernels.gaussian_chi2_many(*arrays, y, self._floats, self._ints, np.empty((kernels.TILE, self.size)), out)
         return out
 
     def _arrays(self, spectra: Spectra) -> list[NDArray[np.float64]]:
@@ -255,7 +255,7 @@ class GaussianComponent:
         return -0.5 * chi2 if chi2 < math.inf else -math.inf
 
     def log_likelihood_many(self, batch: SpectraBatch, nuisances: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """`log_likelihood` of each row of ``batch``, as an (n,) array; the same bytes as one by one."""
+        """`log_likelihood` of each row of ``batch``, as an (n,) array; a row's bytes depend on that row alone."""
         check_spectra(self.name, self.core.requires, batch.l_max)
         y = calibrations(self.name, nuisances, len(batch))
         chi2 = self.core.chi2_many(batch, np.where(y > 0.0, y, 1.0))
