@@ -205,7 +205,10 @@ class PlanckFiles:
             n_bins=dict(N_BINS),
             origin=origin,
         )
-        return PlikLite(data, spectra, l_range)
+        try:
+            return PlikLite(data, spectra, l_range)
+        except DataError as error:
+            raise DataError(f"{names[1]}: {error}") from error
 
     def low_tt_bins(self) -> LowEllTTBins:
         """The two Gaussian bins of TT below l = 30."""
