@@ -198,8 +198,8 @@ def static_settings(name: str, n_live: int) -> Dynesty:
 def dynamic_settings(name: str) -> Dynesty:
     """Dynamic runs make 10,000 effective samples each: the cheapest proposal that suits the problem's shape and dimension."""
     if name in ("gauss3", "hole", "plateau", "prior"):
-        return Dynesty(n_live=100, dynamic=True, proposal="unif")
-    return Dynesty(n_live=100, dynamic=True, walks={"gauss10": 100, "funnel5": 60}.get(name, 30))
+        return Dynesty(n_live=100, dynamic=True, proposal="unif", bound="single")
+    return Dynesty(n_live=100, dynamic=True, walks={"gauss10": 50, "funnel5": 100}.get(name, 30))
 
 
 def _sbc_row(name: str, found: sbc.SbcResult) -> tuple[str, ...]:

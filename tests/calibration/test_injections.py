@@ -56,8 +56,8 @@ def test_each_unit_agrees_with_its_exact_posterior(finished: tuple[injections.Ca
 def test_same_results_for_threads_processes_and_any_part_of_them(finished: tuple[injections.Campaign, Path], tmp_path: Path) -> None:
     result, folder = finished
     with ThreadPoolExecutor(2) as executor:
-        threads = injections.campaign(analytic.line(), N, 1, SETTINGS, workers=executor)
-    assert threads.content_hash() == result.content_hash()
+        threads = injections.campaign(analytic.line(), 4, 1, SETTINGS, workers=executor)
+    assert np.array_equal(threads.draws, result.draws[:4])
     processes = injections.campaign(analytic.line(), 4, 1, SETTINGS, workers=2, directory=tmp_path / "two")
     assert np.array_equal(processes.draws, result.draws[:4])
     for path in (tmp_path / "two" / "units").iterdir():
