@@ -9,8 +9,9 @@ import pytest
 
 from sciinf.core.errors import ConfigError, ConvergenceError, DataError, LikelihoodError
 from sciinf.core.function_engine import FunctionEngine
+from sciinf.core.joint_priors import Dirichlet, Joint
 from sciinf.core.parameter import Parameter
-from sciinf.core.prior_set import PriorSet
+from sciinf.core.prior_set import PriorSet, constrained
 from sciinf.core.priors import Normal, Uniform
 from sciinf.core.problem import Problem
 from sciinf.samplers import optimum
@@ -81,6 +82,35 @@ def test_same_seed_same_bytes_and_the_problem_s_counters_are_untouched() -> None
     assert np.array_equal(first.theta, second.theta)
     assert first.n_calls == second.n_calls > 0
     assert target.counts.calls == 0
+
+
+def below_the_diagonal(x0: float, x1: float) -> bool:
+    return x0 + x1 < 1.0
+
+
+def log_beyond(theta: np.ndarray) -> float:
+    return -0.5 * float(np.sum((theta - 1.0) ** 2)) / 0.01
+
+
+def test_a_maximum_on_the_edge_of_a_region_is_approached() -> None:
+    """Highest at (1/2, 1/2) on the line x0 + x1 = 1: ln L = -25, prior density 1 / (1/2)."""
+    box = PriorSet([Parameter(name, Uniform(0.0, 2.0)) for name in ("x0", "x1")])
+    priors = constrained(box, "below_the_diagonal", below_the_diagonal, version=1, mass=0.125)
+    best = optimum.maximise(Problem(FunctionEngine(log_beyond, ["x0", "x1"], version="1"), priors), seed=1)
+    assert best.log_posterior == pytest.approx(-25.0 + math.log(2.0), abs=0.05)
+    assert np.sum(best.theta) < 1.0
+
+
+def log_counts(theta: np.ndarray) -> float:
+    return float(3 * np.log(theta[0]) + 5 * np.log(theta[1]) + 2 * np.log1p(-theta[0] - theta[1]))
+
+
+def test_joint_priors_are_searched_inside_their_simplex() -> None:
+    """Multinomial counts 3, 5, 2 under a flat Dirichlet prior: maximum at the fractions."""
+    priors = PriorSet([Joint(("a", "b"), Dirichlet([1.0, 1.0, 1.0]))])
+    best = optimum.maximise(Problem(FunctionEngine(log_counts, ["a", "b"], version="1"), priors), seed=1)
+    assert best.converged
+    assert best.theta == pytest.approx([0.3, 0.5], abs=1e-3)
 
 
 def test_all_starts_are_reported_so_that_modes_show() -> None:
