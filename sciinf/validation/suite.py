@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import sciinf
 from sciinf.calibration.verdict import Verdict, all_passed, text_table, verdict_table
 from sciinf.core.errors import ConfigError, nearest_names
 from sciinf.samplers.progress import Progress
@@ -45,6 +48,12 @@ def check_tier(tier: str) -> Tier:
         if tier == known:
             return known  # type: ignore[no-any-return]
     raise ConfigError(f"no tier '{tier}': {nearest_names(tier, get_args(Tier))}")
+
+
+def _versions() -> dict[str, str]:
+    """What the figures were made with."""
+    packages = ("numpy", "scipy", "numba", "dynesty", "emcee")
+    return {"sciinf": sciinf.__version__, "python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ class SuiteResult:
             "tier": self.tier,
             "passed": self.passed,
             "seconds": round(self.seconds, 1),
+            "versions": _versions(),
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             "skipped": [{"name": item.name, "reason": item.reason} for item in self.skipped],
             "tables": [{"title": t.title, "header": list(t.header), "rows": [list(row) for row in t.rows]} for t in self.tables],

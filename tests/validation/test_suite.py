@@ -29,6 +29,7 @@ def test_to_dict_is_json_and_text_says_it_all() -> None:
     result = recorded()
     stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert stored["passed"] is True
+    assert {"sciinf", "python", "dynesty", "emcee"} <= set(stored["versions"])
     assert stored["verdicts"][0]["name"] == "good"
     assert stored["skipped"] == [{"name": "slow part", "reason": "runs in --full"}]
     assert stored["tables"] == [{"title": "Figures", "header": ["a", "b"], "rows": [["1", "2"]]}]
