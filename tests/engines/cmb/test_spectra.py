@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,11 @@ def test_other_units_are_warned_about_with_the_likeliest_cause(fiducial: Spectra
 
 
 def test_usual_units_are_not_warned_about(fiducial: Spectra) -> None:
-    for factor in (0.1, 1.0, 10.0):
-        Spectra(tt=factor * fiducial["TT"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for factor in (0.1, 1.0, 10.0):
+            Spectra(tt=factor * fiducial["TT"])
+    assert caught == []
 
 
 def test_absent_is_not_zero() -> None:
