@@ -19,7 +19,6 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/jupyter_execute", "**/.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"sciinf {release}"
-html_static_path = ["_static"]
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
