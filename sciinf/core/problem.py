@@ -47,7 +47,8 @@ class Problem:
     -----
     ``theta`` here holds the sampled parameters in the order of ``names``; the engine sees its own order with fixed values filled in.
     NaN follows ``on_nan``; +inf, complex numbers and arrays always raise; -inf is allowed and counted. Outside a constrained prior's
-    region the likelihood is -inf and the engine is not called.
+    region the likelihood is -inf and the engine is not called. Where a prior's density has a pole (Beta or Gamma with a shape below 1,
+    at the end of its support) the log posterior is -inf: a set of measure zero, where a Markov chain would stay for ever.
 
     Examples
     --------
@@ -231,17 +232,18 @@ class Problem:
         return np.asarray(self.priors.log_prior(np.atleast_2d(np.asarray(thetas, dtype=np.float64))))
 
     def log_posterior(self, theta: NDArray[np.float64]) -> float:
-        """Ln prior + ln L at ``theta``; the engine is not called where the prior is zero."""
+        """Ln prior + ln L at ``theta``; the engine is not called where the prior is zero or has a pole."""
         prior = self.log_prior(theta)
-        return prior + self.log_likelihood(theta) if prior > -math.inf else -math.inf
+        return prior + self.log_likelihood(theta) if -math.inf < prior < math.inf else -math.inf
 
     def log_posterior_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """`log_posterior` of each row of ``thetas`` (n, n_dim)."""
         thetas = np.atleast_2d(np.asarray(thetas, dtype=np.float64))
         values = self.log_prior_many(thetas)
-        possible = values > -np.inf
+        possible = np.isfinite(values)
         if possible.all():
             return values + self.log_likelihood_many(thetas)
+        values[~possible] = -np.inf
         rows = np.flatnonzero(possible)
         if len(rows):
             values[rows] += self.log_likelihood_many(thetas[rows])

@@ -129,7 +129,6 @@ def run_prepared(directory: RunDirectory, prepared: Prepared, options: RunOption
         prepared.log_defaults()
         if not resume:
             write_text(directory.config, prepared.copy)
-            prepared.problem.probe(config.seed)
         origin = prepared.origin(directory.path)
         try:
             posterior = run_in(

@@ -119,8 +119,8 @@ class _Ensemble(emcee.EnsembleSampler):  # type: ignore[misc]
             raise ValueError("emcee proposed a point that is not finite")
         blobs = np.empty((len(coords), _N_BLOBS))
         prior = self._problem.log_prior_many(coords)
-        blobs[:, 1] = prior
-        rows = prior > -np.inf
+        rows = np.isfinite(prior)  # +inf at a pole of the prior would be accepted and never left
+        blobs[:, 1] = np.where(rows, prior, -np.inf)
         if rows.all():
             blobs[:, 0] = evaluate(self._workers, coords)
         else:

@@ -80,6 +80,11 @@ def sample(
     progress : bool
         Show a progress line on a terminal.
 
+    Warns
+    -----
+    SciinfWarning
+        If a sampled parameter never changes the likelihood at a few points of the prior.
+
     Raises
     ------
     ConfigError
@@ -110,7 +115,7 @@ def sample(
             raise ConfigError("resume=True needs the directory of the run to go on with")
         if overwrite:
             raise ConfigError("overwrite=True needs a directory")
-        return _run(plan, None, force=False)[0]
+        return _run(plan, None, fresh=True, force=False)[0]
     if resume and overwrite:
         raise ConfigError("resume=True goes on with the earlier run, overwrite=True replaces it: give one of them")
     path = Path(directory)
@@ -216,7 +221,7 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
     directory.write_manifest(manifest)
     with directory.logging():
         try:
-            posterior, outcome, counts = _run(plan, directory.path, force=force)
+            posterior, outcome, counts = _run(plan, directory.path, fresh=not resume, force=force)
             directory.write_posterior(posterior)
         except (Interrupted, KeyboardInterrupt) as error:
             _LOG.info("interrupted: %s", error)
@@ -252,7 +257,7 @@ def _read_back(directory: RunDirectory, manifest: Mapping[str, Any]) -> Posterio
     return posterior
 
 
-def _run(plan: _Plan, folder: Path | None, *, force: bool) -> tuple[Posterior, Outcome, Counts]:
+def _run(plan: _Plan, folder: Path | None, *, fresh: bool, force: bool) -> tuple[Posterior, Outcome, Counts]:
     """All repeats in one pool, merged."""
     title = f"{plan.problem.name}: {plan.settings.kind}"
     with limit_threads(plan.resources.threads), StopSignal() as stop, Progress(title, enabled=plan.progress) as bar:
@@ -260,6 +265,8 @@ def _run(plan: _Plan, folder: Path | None, *, force: bool) -> tuple[Posterior, O
         session = Session(plan.problem, plan.seed, pool, plan.resources, plan.settings.kind, plan.science_hash, stop, bar, force=force)
         parts: list[Posterior] = []
         try:
+            if fresh:
+                plan.problem.probe(plan.seed)
             for index in range(plan.repeats):
                 part, outcome = _repeat(plan, session, folder, index)
                 parts.append(part)

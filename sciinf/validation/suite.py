@@ -6,6 +6,7 @@ import contextlib
 import logging
 import platform
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import sciinf
 from sciinf.calibration.verdict import Verdict, all_passed, text_table, verdict_table
-from sciinf.core.errors import ConfigError, nearest_names
+from sciinf.core.errors import ConfigError, SciinfWarning, nearest_names
 from sciinf.samplers.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ _NOISY = "sciinf.samplers"
 
 
 def quiet_samplers() -> int:
-    """Let samplers log errors only, for hundreds of runs on purpose-built hard problems; the level that was set before."""
+    """Let samplers log errors only, for hundreds of runs on purpose-built hard problems; the level that was set before.
+
+    For a process of the suite's own; `Recorder` takes it back at its end.
+    """
+    warnings.filterwarnings("ignore", "prior: .* never changed the likelihood", SciinfWarning)  # the constant likelihood is one of them
     noisy = logging.getLogger(_NOISY)
     before = noisy.level
     noisy.setLevel(logging.ERROR)
@@ -167,22 +172,20 @@ class Recorder:
     _skipped: list[Skipped] = field(default_factory=list)
     _tables: list[Table] = field(default_factory=list)
     _bar: Progress | None = None
-    _level: int = logging.NOTSET
+    _at_exit: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _started: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Recorder:
         self.tier = check_tier(self.tier)
         self._started = time.monotonic()
-        self._bar = Progress(f"{self.suite} --{self.tier}", enabled=self.progress)
-        self._bar.__enter__()
-        self._level = quiet_samplers()
+        self._bar = self._at_exit.enter_context(Progress(f"{self.suite} --{self.tier}", enabled=self.progress))
+        self._at_exit.enter_context(warnings.catch_warnings())
+        self._at_exit.callback(logging.getLogger(_NOISY).setLevel, quiet_samplers())
         return self
 
     def __exit__(self, *error: Any) -> None:
-        logging.getLogger(_NOISY).setLevel(self._level)
-        if self._bar is not None:
-            self._bar.__exit__(*error)
-            self._bar = None
+        self._at_exit.close()
+        self._bar = None
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:

@@ -12,7 +12,7 @@ from sciinf.core.errors import ConfigError, LikelihoodError, PriorError, SciinfW
 from sciinf.core.function_engine import FunctionEngine
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
-from sciinf.core.priors import Fixed, Normal, Uniform
+from sciinf.core.priors import Beta, Fixed, Gamma, Normal, Uniform
 from sciinf.core.problem import Problem
 
 
@@ -175,6 +175,17 @@ def test_posterior_is_prior_plus_likelihood_and_zero_prior_calls_nothing() -> No
     assert values[1] == -math.inf
     assert values[0] == pytest.approx(-0.25 - 2 * math.log(2.0), rel=1e-15)
     assert problem.counts.calls == 4
+
+
+def test_a_pole_of_the_prior_is_never_a_point_of_a_chain() -> None:
+    engine = FunctionEngine(gaussian, ["a", "b"], data=np.zeros(2), version="1")
+    problem = Problem(engine, PriorSet([Parameter("a", Beta(0.5, 0.5)), Parameter("b", Gamma(0.5, 1.0))]))
+    poles = np.array([[0.0, 1.0], [1.0, 1.0], [0.5, 0.0]])
+    assert np.all(problem.log_prior_many(poles) == math.inf)
+    assert np.all(problem.log_posterior_many(poles) == -math.inf)
+    assert all(problem.log_posterior(theta) == -math.inf for theta in poles)
+    assert problem.counts.calls == 0
+    assert math.isfinite(problem.log_posterior(np.array([0.5, 1.0])))
 
 
 def test_probe_names_what_never_matters_and_counts_nothing() -> None:

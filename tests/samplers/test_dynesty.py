@@ -195,6 +195,7 @@ def _angle(theta: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("names", [("phase",), ("phase", "other")])
+@pytest.mark.filterwarnings("ignore:.*other never changed the likelihood")
 def test_a_periodic_parameter_wraps(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """von Mises at the seam of [0, 2 pi): ln Z = ln I_0(30) = 27.384701 (scipy.special.ive); half the mass at each end."""
     engine = FunctionEngine(_angle, list(names), version="1")
@@ -212,6 +213,7 @@ def test_too_few_live_points_for_the_dimension_are_refused() -> None:
         sample(analytic.gauss10().problem, Dynesty(n_live=20), seed=1, progress=False)
 
 
+@pytest.mark.filterwarnings("ignore:prior. a, b, c never changed the likelihood")
 def test_dynesty_s_warnings_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="sciinf.samplers.dynesty"):
         sample(analytic.prior().problem, Dynesty(n_live=50, walks=5), seed=1, progress=False)
