@@ -140,6 +140,8 @@ def independent_draws(
 
 def longer(settings: Settings, posterior: Posterior, wanted: float) -> Settings:
     """Settings of a longer run, for a posterior with too few independent draws; ``wanted`` is the ESS that a nested run must reach."""
+    if isinstance(settings, Dynesty) and settings.dynamic:
+        return dataclasses.replace(settings, n_effective=math.ceil(max(1.2 * wanted, 1.5 * posterior.ess)))
     if isinstance(settings, Dynesty):
         factor = max(1.5, 1.2 * wanted / max(posterior.ess, 1.0))
         return dataclasses.replace(settings, n_live=math.ceil(settings.n_live * min(factor, 8.0)))

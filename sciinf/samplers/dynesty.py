@@ -34,7 +34,6 @@ _LOG = logging.getLogger(__name__)
 _START_BATCHES = 20  # batches of n_live prior points before giving up on a likelihood that is zero at all of them
 _SMALL_N_LIVE = 200  # below, many -inf among the first points bias the evidence
 _MANY_ZERO = 0.05
-_DYNAMIC_ESS = 10_000  # dynesty's own target, or n_dim^2 where larger
 
 
 def resolved(problem: Problem, settings: Dynesty) -> dict[str, Any]:
@@ -292,7 +291,7 @@ def _dynamic(loop: _Loop, settings: Dynesty, live_points: Sequence[Any] | None, 
         inside = sampler.batch_sampler is not None
         bounds = None
         if not inside:
-            target = {"target_n_effective": max(n_dim * n_dim, _DYNAMIC_ESS)}
+            target = {"target_n_effective": settings.n_effective_for(n_dim)}
             if stopping_function(sampler.results, target, rstate=sampler.rstate):
                 break
             bounds = _batch_bounds(loop.session.problem, sampler.results)

@@ -19,6 +19,7 @@ _BOUNDS = ("none", "single", "multi", "balls", "cubes")
 _PROPOSALS = ("rwalk", "slice", "rslice", "unif")
 _MOVES = ("stretch", "de", "mix")
 _LEAST_WALKS = 100
+_DYNAMIC_ESS = 10_000  # dynesty's own
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
@@ -69,6 +70,9 @@ class Dynesty:
         Slices per new point (``slice`` and ``rslice`` only); dynesty's default where not given (3, or 3 + n_dim).
     dlogz : float
         Stop when the live points could add no more than this to ln Z.
+    n_effective : int, optional
+        Effective posterior samples at which a dynamic run stops adding batches (``dynamic`` only). By default 10,000, or n_dim^2 where
+        larger, as dynesty has it.
     queue_size : int
         New points proposed together. It is part of the result: fixed here, whatever the number of workers.
     engine : {"auto", "dynesty"}
@@ -77,7 +81,7 @@ class Dynesty:
     Raises
     ------
     ConfigError
-        If a value is not allowed, or ``walks`` or ``slices`` is given to a proposal that has no use for it.
+        If a value is not allowed, or ``walks``, ``slices`` or ``n_effective`` is given where nothing uses it.
 
     Examples
     --------
@@ -92,6 +96,7 @@ class Dynesty:
     walks: int | None = None
     slices: int | None = None
     dlogz: float = 0.01
+    n_effective: int | None = None
     queue_size: int = 8
     engine: Literal["auto", "dynesty", "compiled"] = "auto"
 
@@ -105,6 +110,10 @@ class Dynesty:
         _one_of("Dynesty: proposal", self.proposal, _PROPOSALS)
         if not isinstance(self.dynamic, (bool, np.bool_)):
             raise ConfigError(f"Dynesty: dynamic must be True or False, got {self.dynamic!r}")
+        if self.n_effective is not None:
+            _integer("Dynesty: n_effective", self.n_effective, 1)
+            if not self.dynamic:
+                raise ConfigError("Dynesty: n_effective is for dynamic=True; a static run stops by dlogz. Leave it out, or raise n_live")
         for name, users in (("walks", ("rwalk",)), ("slices", ("slice", "rslice"))):
             value = getattr(self, name)
             if value is None:
@@ -117,6 +126,10 @@ class Dynesty:
     def walks_for(self, n_dim: int) -> int:
         """Steps of a random walk in ``n_dim`` dimensions."""
         return self.walks if self.walks is not None else max(_LEAST_WALKS, n_dim + 20)
+
+    def n_effective_for(self, n_dim: int) -> int:
+        """Effective samples at which a dynamic run in ``n_dim`` dimensions stops."""
+        return self.n_effective if self.n_effective is not None else max(_DYNAMIC_ESS, n_dim * n_dim)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able settings, ``kind`` first."""

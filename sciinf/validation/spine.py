@@ -50,6 +50,8 @@ class Scale:
         Per problem and sampler.
     n_live : int
         Of the static runs.
+    n_effective : int or None
+        Effective samples of the dynamic runs; None for dynesty's own 10,000.
     workers : tuple of int
         Numbers of workers whose hashes must agree.
     kills : int
@@ -67,6 +69,7 @@ class Scale:
     mcmc: tuple[str, ...]
     seeds: int
     n_live: int
+    n_effective: int | None
     workers: tuple[int, ...]
     kills: int
     replicas: int
@@ -74,9 +77,9 @@ class Scale:
     sample_controls: bool = False
 
 
-QUICK = Scale(("gauss3", "hole", "prior"), (), (), 1, 60, (1, 2), 0, 30, False)
-FULL = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, (1, 2, 4), 20, 300, True)
-LONG = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, (1, 2, 4), 100, 2100, True, True)
+QUICK = Scale(("gauss3", "hole", "prior"), (), (), 1, 60, None, (1, 2), 0, 30, False)
+FULL = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 2500, (1, 2, 4), 20, 300, True)
+LONG = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True)
 
 
 @dataclass
@@ -118,7 +121,7 @@ class _Spine:
             if name in self.scale.static:
                 results["dynesty static"] = self.nested(known, "dynesty static", static_settings(name, self.scale.n_live))
             if name in self.scale.dynamic:
-                results["dynesty dynamic"] = self.nested(known, "dynesty dynamic", dynamic_settings(name))
+                results["dynesty dynamic"] = self.nested(known, "dynesty dynamic", dynamic_settings(name, self.scale.n_effective))
             if name in self.scale.mcmc:
                 results["emcee"] = self.over_seeds(known, "emcee", _MCMC)
                 self.sampled(f"{name}, emcee", known, results["emcee"])
@@ -134,7 +137,7 @@ class _Spine:
         problem = analytic_problem("hole").problem
         samplers: dict[str, Settings] = {"dynesty static": Dynesty(n_live=30, walks=20), "emcee": Emcee(n_walkers=16, n_steps=200)}
         if self.scale.dynamic:
-            samplers["dynesty dynamic"] = Dynesty(n_live=50, dynamic=True, proposal="unif")
+            samplers["dynesty dynamic"] = Dynesty(n_live=50, dynamic=True, proposal="unif", n_effective=self.scale.n_effective)
         for name, settings in samplers.items():
             with self.record.part(f"hashes, {name}"):
                 self.record.add(same_hash(f"hole, {name}", problem, settings, self.scale.workers, seed=_SEED))
@@ -195,11 +198,12 @@ def static_settings(name: str, n_live: int) -> Dynesty:
     return Dynesty(n_live=1000) if name == "prior" else Dynesty(n_live=n_live)
 
 
-def dynamic_settings(name: str) -> Dynesty:
-    """Dynamic runs make 10,000 effective samples each: the cheapest proposal that suits the problem's shape and dimension."""
+def dynamic_settings(name: str, n_effective: int | None) -> Dynesty:
+    """The cheapest proposal that suits the problem's shape and dimension: a dynamic run adds batches until it has enough samples."""
+    base = Dynesty(n_live=100, dynamic=True, n_effective=n_effective)
     if name in ("gauss3", "hole", "plateau", "prior"):
-        return Dynesty(n_live=100, dynamic=True, proposal="unif", bound="single")
-    return Dynesty(n_live=100, dynamic=True, walks={"gauss10": 50, "funnel5": 100}.get(name, 30))
+        return dataclasses.replace(base, proposal="unif", bound="single")
+    return dataclasses.replace(base, walks={"gauss10": 50, "funnel5": 100}.get(name, 30))
 
 
 def _sbc_row(name: str, found: sbc.SbcResult) -> tuple[str, ...]:

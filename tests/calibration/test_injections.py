@@ -136,6 +136,13 @@ def test_a_nested_unit_reaches_an_ess_of_1000_and_reports_evidence() -> None:
     assert abs(pull) < 4.5
 
 
+def test_a_dynamic_unit_is_run_to_more_effective_samples() -> None:
+    settings = Dynesty(n_live=60, dynamic=True, n_effective=300, proposal="unif", bound="single")
+    result = injections.campaign(analytic.line(), 1, 1, settings)
+    assert result.attempts[0] == 2
+    assert result.ess[0] >= 1000
+
+
 def test_gives_up_with_the_unit_named() -> None:
     with pytest.raises(ConvergenceError, match="line, unit 0: 199 independent draws were not reached in 6 runs"):
         injections.campaign(analytic.line(), 1, 1, Emcee(n_walkers=4, n_steps=1))

@@ -14,17 +14,15 @@ from typing import Any
 
 import pool_likelihoods as likelihoods
 
-from sciinf.samplers import dynesty as driver
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 
 SETTINGS = {
     "static": Dynesty(n_live=40, walks=10, dlogz=0.5),
-    "dynamic": Dynesty(n_live=60, walks=5, dlogz=0.5, dynamic=True),
+    "dynamic": Dynesty(n_live=60, walks=5, dlogz=0.5, dynamic=True, n_effective=500),
     "emcee": Emcee(n_walkers=12, n_steps=300, tau_multiple=3.0),
 }
 SEED = 11
-DYNAMIC_ESS = 500  # instead of dynesty's 10,000, which takes minutes
 
 
 def die_at(name: str, call: int) -> None:
@@ -51,7 +49,6 @@ if __name__ == "__main__":
     folder, kind, workers, every = sys.argv[1:5]
     if len(sys.argv) > 5:
         die_at(sys.argv[5], int(sys.argv[6]))
-    driver._DYNAMIC_ESS = DYNAMIC_ESS
     problem = likelihoods.of(likelihoods.slow_gauss)
     found = sample(
         problem,

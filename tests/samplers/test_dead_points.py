@@ -44,9 +44,9 @@ def test_a_constant_likelihood_has_no_evidence_error() -> None:
     assert evidence_error(np.log(weights / weights.sum()), n_live) < 1e-3
 
 
-def test_a_dynamic_run_states_the_error_that_its_threads_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dynamic_run_states_the_error_that_its_threads_have() -> None:
     """The bootstrap's own error over 100 draws is 7 %; dynesty's formula would be 0.6 of it."""
-    monkeypatch.setattr("sciinf.samplers.dynesty._DYNAMIC_ESS", 3000)
-    posterior = sample(analytic.gauss3().problem, Dynesty(n_live=50, dynamic=True, proposal="unif", bound="single"), seed=1, progress=False)
+    settings = Dynesty(n_live=50, dynamic=True, proposal="unif", bound="single", n_effective=3000)
+    posterior = sample(analytic.gauss3().problem, settings, seed=1, progress=False)
     bootstrap = evidence_error_bootstrap(posterior, np.random.default_rng(1), n_bootstrap=200).error
     assert posterior.log_evidence_error == pytest.approx(bootstrap, rel=0.25)

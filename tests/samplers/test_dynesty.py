@@ -76,10 +76,9 @@ def test_a_static_run_is_dynesty_s_to_the_bit() -> None:
     assert posterior.information == peer.results.information[-1]
 
 
-def test_a_dynamic_run_is_dynesty_s_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sciinf.samplers.dynesty._DYNAMIC_ESS", 600)
+def test_a_dynamic_run_is_dynesty_s_to_the_bit() -> None:
     problem = analytic.gauss3().problem
-    posterior = sample(problem, Dynesty(n_live=60, walks=6, dlogz=0.3, dynamic=True), seed=3, progress=False)
+    posterior = sample(problem, Dynesty(n_live=60, walks=6, dlogz=0.3, dynamic=True, n_effective=600), seed=3, progress=False)
     options, first = peer_of(problem, 3, 60, walks=6)
     peer = dynesty.DynamicNestedSampler(**options, use_pool={"stop_function": False})
     peer.ncall = 60
@@ -103,9 +102,13 @@ def nested_is_consistent(posterior: Posterior) -> None:
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_births_live_points_and_ranks_fit_together(dynamic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sciinf.samplers.dynesty._DYNAMIC_ESS", 600)
-    posterior = sample(analytic.gauss3().problem, Dynesty(n_live=60, walks=20, dlogz=0.1, dynamic=dynamic), seed=3, progress=False)
+def test_births_live_points_and_ranks_fit_together(dynamic: bool) -> None:
+    posterior = sample(
+        analytic.gauss3().problem,
+        Dynesty(n_live=60, walks=20, dlogz=0.1, dynamic=dynamic, n_effective=600 if dynamic else None),
+        seed=3,
+        progress=False,
+    )
     nested_is_consistent(posterior)
     assert insertion_rank_test(posterior).p_value > 1e-4
     assert posterior.log_evidence_error is not None
@@ -132,11 +135,15 @@ def test_every_proposal_and_kind_of_bound_finds_the_evidence(proposal: Any, boun
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_a_constrained_prior_is_normalised(dynamic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_constrained_prior_is_normalised(dynamic: bool) -> None:
     """hole: -3 ln 20 - ln 0.7 + ln Phi(4) = -8.630554, by hand; every point inside the region."""
-    monkeypatch.setattr("sciinf.samplers.dynesty._DYNAMIC_ESS", 600)
     known = analytic.hole()
-    posterior = sample(known.problem, Dynesty(n_live=60, walks=20, dlogz=0.1, dynamic=dynamic), seed=3, progress=False)
+    posterior = sample(
+        known.problem,
+        Dynesty(n_live=60, walks=20, dlogz=0.1, dynamic=dynamic, n_effective=600 if dynamic else None),
+        seed=3,
+        progress=False,
+    )
     assert posterior.log_evidence is not None
     assert abs(posterior.log_evidence + 8.630554) < 4.5 * posterior.log_evidence_error  # type: ignore[operator]
     assert np.all(known.problem.priors.inside(posterior.samples))

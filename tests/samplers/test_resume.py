@@ -36,11 +36,6 @@ def problem() -> Any:
     return likelihoods.of(likelihoods.gauss)
 
 
-@pytest.fixture(autouse=True)
-def _few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sciinf.samplers.dynesty._DYNAMIC_ESS", killable.DYNAMIC_ESS)
-
-
 @functools.cache
 def uninterrupted(kind: str) -> str:
     return sample(likelihoods.of(likelihoods.slow_gauss), killable.SETTINGS[kind], seed=killable.SEED, progress=False).content_hash()

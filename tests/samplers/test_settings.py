@@ -27,6 +27,8 @@ from sciinf.samplers.settings import Dynesty, Emcee, settings_from
         (Dynesty, {"dlogz": float("nan")}, "positive"),
         (Dynesty, {"queue_size": 0}, "at least 1"),
         (Dynesty, {"dynamic": "yes"}, "True or False"),
+        (Dynesty, {"n_effective": 1000}, "for dynamic=True"),
+        (Dynesty, {"dynamic": True, "n_effective": 0}, "at least 1"),
         (Dynesty, {"engine": "compiled"}, "no compiled engine"),
         (Dynesty, {"engine": "emcee"}, "'dynesty'"),
         (Emcee, {"n_walkers": 33}, "even"),
