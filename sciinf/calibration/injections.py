@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.calibration import sbc
+from sciinf.calibration.draws import LEAST_ESS, independent_draws, longer
 from sciinf.core.arrays import finite_array
 from sciinf.core.atomic import read_checksummed, write_checksummed, write_text
 from sciinf.core.errors import ConfigError, ConvergenceError, DataError, ResumeError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import check_seed, child_sequence, generator
-from sciinf.results.diagnostics import slowest_autocorrelation_time
 from sciinf.results.posterior import Posterior
 from sciinf.samplers.checkpoint import sampler_versions
 from sciinf.samplers.pools import Workers, open_pool
@@ -30,12 +29,11 @@ from sciinf.samplers.progress import Progress
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee, Settings
 
-__all__ = ["Campaign", "campaign", "campaign_over", "independent_draws", "longer", "reranked"]
+__all__ = ["Campaign", "campaign", "campaign_over", "reranked"]
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
-_LEAST_ESS = 1000.0  # of a nested run that is resampled by equal weight
 _ATTEMPTS = 6
 _UNITS_PER_WORKER = 4  # handed out at a time: progress shows, and slow units even out
 _ARRAYS = ("theta", "ranks", "mean", "std", "draws")
@@ -112,44 +110,9 @@ class _Unit:
     settings: Settings
     n_draws: int
     path: Path | None
-    least_ess: float = _LEAST_ESS
+    least_ess: float = LEAST_ESS
     problem: Problem | None = None  # None: simulate one from the pool's problem
     theta: tuple[float, ...] | None = None
-
-
-def independent_draws(
-    posterior: Posterior, n: int, rng: np.random.Generator, *, least_ess: float = _LEAST_ESS
-) -> NDArray[np.float64] | None:
-    """``n`` independent draws (n, n_dim) of a posterior, or None where it holds too few.
-
-    Chains are thinned beyond two autocorrelation times, all walkers kept, and ``n`` of what is left taken without replacement. Weighted
-    points are drawn by their weights where the effective sample size is at least ``least_ess`` (1,000: what ranks need), and at least
-    5 ``n``.
-    """
-    if posterior.chain is None or posterior.draw is None:
-        if posterior.ess < max(least_ess, 5.0 * n):
-            return None
-        return np.asarray(posterior.samples[rng.choice(len(posterior), size=n, p=posterior.weights)])
-    stride = math.ceil(2.0 * slowest_autocorrelation_time(posterior)) + 1
-    steps = np.unique(posterior.draw)
-    kept = np.flatnonzero(np.isin(posterior.draw, steps[len(steps) - 1 :: -stride]))
-    if len(kept) < n:
-        return None
-    return np.asarray(posterior.samples[rng.permutation(kept)[:n]])
-
-
-def longer(settings: Settings, posterior: Posterior, wanted: float) -> Settings:
-    """Settings of a longer run, for a posterior with too few independent draws; ``wanted`` is the ESS that a nested run must reach."""
-    if isinstance(settings, Dynesty) and settings.dynamic:
-        return dataclasses.replace(settings, n_effective=math.ceil(max(1.2 * wanted, 1.5 * posterior.ess)))
-    if isinstance(settings, Dynesty):
-        factor = max(1.5, 1.2 * wanted / max(posterior.ess, 1.0))
-        return dataclasses.replace(settings, n_live=math.ceil(settings.n_live * min(factor, 8.0)))
-    if settings.n_steps is not None:
-        return dataclasses.replace(settings, n_steps=2 * settings.n_steps)
-    if posterior.status == "not_converged":
-        return dataclasses.replace(settings, max_steps=2 * settings.max_steps)
-    return dataclasses.replace(settings, tau_multiple=2.0 * settings.tau_multiple)
 
 
 def _sampled(unit: _Unit, problem: Problem) -> tuple[Posterior, NDArray[np.float64], int]:
@@ -320,7 +283,7 @@ def campaign_over(
     folder = _open_directory(directory, science)
     draws = _check_count("n_draws", n_draws)
     rows: Sequence[Any] = [None] * len(problems) if truths is None else [tuple(row) for row in truths.tolist()]
-    least = _LEAST_ESS if truths is not None else 0.0
+    least = LEAST_ESS if truths is not None else 0.0
     units = [
         _Unit(i, check_seed(seed), settings, draws, _unit_path(folder, i), least, item, row)
         for i, (item, row) in enumerate(zip(problems, rows, strict=True))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.atomic import write_bytes
-from sciinf.core.errors import DataError
+from sciinf.core.errors import ConfigError, DataError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.engines.cmb import compress_kernels
 from sciinf.engines.cmb import emulator_kernels as kernels
@@ -197,9 +197,7 @@ class EmulatorTheory:
     Raises
     ------
     ConfigError
-        If ``sample`` is neither of the two.
-    DataError
-        If the weights are altered or of another version.
+        If ``sample`` is neither of the two, or ``weights`` is not what `read_weights` returns.
 
     Notes
     -----
@@ -223,6 +221,8 @@ class EmulatorTheory:
 
     def __post_init__(self) -> None:
         parameters_of(self.sample)
+        if not isinstance(self.weights, EmulatorWeights):
+            raise ConfigError(f"EmulatorTheory: weights must be what read_weights(path) returns, got {type(self.weights).__name__}")
         _say_once("the emulator gives no BB: it is zero, at l <= 29 only")
         settings = self.weights.header["settings"]
         object.__setattr__(self, "background", Background(m_nu=settings["m_nu"], n_eff=settings["n_eff"]))

@@ -198,6 +198,8 @@ def test_wrong_shape_and_scale() -> None:
         EmulatorTheory().spectra_many(np.zeros((2, 7)))
     with pytest.raises(ConfigError, match="theta_mc"):
         EmulatorTheory("theta")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"what read_weights\(path\) returns, got str"):
+        EmulatorTheory(weights="weights.npz")  # type: ignore[arg-type]
 
 
 def test_writing_gives_the_same_bytes(tmp_path: Path) -> None:
