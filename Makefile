@@ -52,8 +52,8 @@ docs: $(DOCS)  ## build the documentation; a warning is an error
 
 bench:  ## speed beside the peers, in an environment of their own
 	$(PYTHON) -m venv .venv-bench
-	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck]" cobaya
-	.venv-bench/bin/python validation/benchmarks/cmb.py --out validation/results
+	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck,cmb]" cobaya cosmopower-jax
+	.venv-bench/bin/python validation/benchmarks/cmb.py --json validation/results/benchmark-cmb.json
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) .venv-bench docs/_build build dist

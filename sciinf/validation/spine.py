@@ -78,7 +78,7 @@ class Scale:
 
 
 QUICK = Scale(("gauss3", "hole", "prior"), (), (), 1, 60, None, (1, 2), 0, 30, False)
-FULL = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 2500, (1, 2, 4), 20, 300, True)
+FULL = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 20, 300, True)
 LONG = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True)
 
 

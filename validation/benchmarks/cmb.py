@@ -2,8 +2,7 @@
 
 Run in an environment of its own (peers are pinned in constraints-bench.txt); a peer that is absent is reported as skipped:
 
-    python -m venv .venv-bench
-    .venv-bench/bin/pip install -c constraints-bench.txt -e . cobaya camb cosmopower-jax
+    make bench
     .venv-bench/bin/python validation/benchmarks/cmb.py [--json FILE] [--no-prototype]
 """
 
