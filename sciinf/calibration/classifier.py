@@ -96,15 +96,18 @@ def _distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared))
 
 
-def energy_test(a: ArrayLike, b: ArrayLike, *, seed: int, permutations: int = 1999, alarm: float = ALARM) -> Verdict:
+def energy_test(a: ArrayLike, b: ArrayLike, *, seed: int, block: int = 1, permutations: int = 1999, alarm: float = ALARM) -> Verdict:
     """Energy-distance two-sample test with a permutation p-value.
 
     Parameters
     ----------
     a, b : (n, n_dim) and (m, n_dim) float64 arrays
-        Independent draws (weights resampled, chains thinned).
+        Independent draws (weights resampled, chains thinned), or blocks of them.
     seed : int
         Of the permutations.
+    block : int
+        Each ``block`` rows in order come from one run. Draws of one nested run share its errors in the volumes, above all in how much
+        each mode weighs, so that runs are what can be exchanged, not draws: labels are permuted by block.
     permutations : int
         Random relabellings; the smallest possible p is 1 / (permutations + 1).
     alarm : float
@@ -118,7 +121,7 @@ def energy_test(a: ArrayLike, b: ArrayLike, *, seed: int, permutations: int = 19
     Raises
     ------
     DataError
-        If the samples' dimensions differ, or one holds fewer than 10 draws.
+        If the samples' dimensions differ, one holds fewer than 10 blocks, or its length is no multiple of ``block``.
 
     References
     ----------
@@ -131,8 +134,10 @@ def energy_test(a: ArrayLike, b: ArrayLike, *, seed: int, permutations: int = 19
     >>> energy_test(x, y, seed=1).passed, energy_test(x, 1.5 * y, seed=1).passed
     (True, False)
     """
-    first, second = _pair(a, b, least=10)
+    first, second = _pair(a, b, least=10 * block)
     n, m = len(first), len(second)
+    if n % block or m % block:
+        raise DataError(f"energy test: {n} and {m} draws are not whole blocks of {block}")
     distances = _distances(np.concatenate([first, second]))
     rows, total = distances.sum(axis=1), float(distances.sum())
     rng = generator(check_seed(seed), "energy")
@@ -151,7 +156,9 @@ def energy_test(a: ArrayLike, b: ArrayLike, *, seed: int, permutations: int = 19
         count = min(200, permutations - start)
         members = np.zeros((n + m, count))
         for column in range(count):
-            members[rng.permutation(n + m)[:n], column] = 1.0
+            chosen = rng.permutation((n + m) // block)[: n // block]
+            members.reshape(-1, block, count)[chosen, :, column] = 1.0
         exceeding += int(np.sum(statistic(members) >= observed * (1.0 - 1e-12)))
     p = (exceeding + 1) / (permutations + 1)
-    return Verdict("energy distance", observed, p, n + m, p >= alarm, f"{permutations} permutations of whitened draws")
+    what = "whitened draws" if block == 1 else f"whitened draws, {block} together"
+    return Verdict("energy distance", observed, p, n + m, p >= alarm, f"{permutations} permutations of {what}")

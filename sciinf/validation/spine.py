@@ -194,8 +194,10 @@ class _Spine:
 
 
 def static_settings(name: str, n_live: int) -> Dynesty:
-    """Defaults of dynesty; a constant likelihood needs no proposals, only points."""
-    return Dynesty(n_live=1000) if name == "prior" else Dynesty(n_live=n_live)
+    """Default walks where they are put to the test, shorter ones where they suffice; a constant likelihood needs only points."""
+    if name == "prior":
+        return Dynesty(n_live=1000)
+    return Dynesty(n_live=n_live, walks={"gauss10": 50, "eggbox": 40, "shells4": 50, "hole": 50}.get(name))
 
 
 def dynamic_settings(name: str, n_effective: int | None) -> Dynesty:

@@ -95,9 +95,9 @@ def _pooled(result: Campaign) -> NDArray[np.float64]:
 
 
 def agreement(label: str, first: Campaign, second: Campaign, *, seed: int, classify: bool = False) -> list[Verdict]:
-    """Two samplers draw from one posterior: energy distance, and the classifier where asked."""
+    """Two samplers draw from one posterior: energy distance with runs exchanged whole, and the classifier where asked."""
     a, b = _pooled(first), _pooled(second)
-    verdicts = [energy_test(a, b, seed=seed)]
+    verdicts = [energy_test(a, b, seed=seed, block=first.draws.shape[1])]
     if classify:
         verdicts.append(c2st(a, b, seed=seed))
     return [Verdict(f"{label}: {v.name}", v.statistic, v.p, v.n, v.passed, v.detail) for v in verdicts]

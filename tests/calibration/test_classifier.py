@@ -38,6 +38,30 @@ def test_both_tests_pass_equal_samples() -> None:
     assert classifier.c2st(a, b, seed=1).passed
 
 
+def runs(seed: int, n: int, own: float, shift: float = 0.0) -> np.ndarray:
+    """``n`` runs of 20 draws of N(shift, 1); the draws of one run share an error of ``own``."""
+    rng = np.random.default_rng(seed)
+    return (shift + own * rng.normal(size=(n, 1, 2)) + rng.normal(size=(n, 20, 2))).reshape(-1, 2)
+
+
+def test_energy_p_of_runs_is_uniform_where_they_are_exchanged_whole() -> None:
+    """Draws of one run share an error of 0.4: exchanged one by one they alarm for nothing, exchanged by run they do not."""
+    pairs = [(runs(seed, 12, 0.4), runs(1000 + seed, 12, 0.4)) for seed in range(100)]
+    one_by_one = [classifier.energy_test(a, b, seed=1, permutations=199).p for a, b in pairs]
+    whole = [classifier.energy_test(a, b, seed=1, permutations=199, block=20).p for a, b in pairs]
+    assert np.mean(np.array(one_by_one) < 0.05) > 0.3
+    assert stats.kstest(whole, "uniform").pvalue > 1e-3
+    assert not classifier.energy_test(runs(1, 12, 0.2), runs(2, 12, 0.2, shift=0.5), seed=1, block=20).passed
+
+
+def test_energy_wants_whole_blocks_and_enough_of_them() -> None:
+    a = runs(1, 12, 0.0)
+    with pytest.raises(DataError, match="240 and 239 draws are not whole blocks of 20"):
+        classifier.energy_test(a, a[1:], seed=1, block=20)
+    with pytest.raises(DataError):
+        classifier.energy_test(a[:180], a, seed=1, block=20)
+
+
 def test_energy_sees_a_lost_correlation() -> None:
     rng = np.random.default_rng(3)
     assert not classifier.energy_test(pair(3, 500)[0], rng.normal(size=(500, 2)), seed=1).passed
