@@ -36,17 +36,20 @@ def kernel(signature: Any = None, *, reassociate: bool = False) -> _Decorator:
     Parameters
     ----------
     signature : numba signature or list of them, optional
-        Compiled at import of the cache (no lazy specialisation). None leaves the types to the first call: for helpers inlined into
-        other kernels only.
+        Compiled at import of the cache (no lazy specialisation). None leaves the types to the first call: for helpers of other kernels
+        only, into which they are always inlined. Left to itself the linker takes the copy of a shared helper that it meets first, and
+        where sums may be reordered a process that compiles would differ in the last bits from one that reads the cache.
     reassociate : bool
         Allow `SUM_FLAGS`: sums may be reordered inside the kernel (the order stays the same from call to call).
     """
     options: dict[str, Any] = {"nopython": True, "cache": True, "nogil": True, "error_model": "numpy"}
     if reassociate:
         options["fastmath"] = set(SUM_FLAGS)
+    if signature is None:
+        options["forceinline"] = True
     return cast(_Decorator, numba.jit(signature, **options) if signature is not None else numba.jit(**options))
 
 
 def inline_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator for a small helper that is only called from other kernels."""
-    return cast(Callable[..., Any], numba.jit(nopython=True, cache=True, nogil=True, error_model="numpy")(function))
+    """Decorator for a small helper that is only called from other kernels: `kernel` without a signature."""
+    return kernel()(function)

@@ -26,6 +26,7 @@ from sciinf.engines.cmb.model import Hybrid
 from sciinf.engines.cmb.plik_lite import PlikLite
 from sciinf.engines.cmb.simall import SimAllEE
 from sciinf.engines.cmb.spectra import LinearPart
+from sciinf.numerics.blas import one_blas_thread
 
 CENTRE = np.array([0.02236, 0.1202, 1.0409, 0.0544, 3.045, 0.9649, 1.0])
 EVALUATIONS: tuple[Literal["compressed", "full"], ...] = ("compressed", "full")
@@ -57,7 +58,8 @@ def parts(components: dict[str, Component]) -> tuple[Component, ...]:
 
 @pytest.fixture(scope="module")
 def forms(theory: EmulatorTheory, parts: tuple[Component, ...]) -> dict[str, CompiledForm]:
-    made = {name: build(theory, parts, (A_PLANCK,), name) for name in EVALUATIONS}
+    with one_blas_thread():  # as Hybrid builds it
+        made = {name: build(theory, parts, (A_PLANCK,), name) for name in EVALUATIONS}
     assert all(form is not None for form in made.values())
     return made  # type: ignore[return-value]
 
