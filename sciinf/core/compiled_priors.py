@@ -15,7 +15,7 @@ from sciinf.core.joint_priors import Joint
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_base import NumberedPrior
 from sciinf.numerics import prior_codes as codes
-from sciinf.numerics import prior_set_kernels as kernels
+from sciinf.numerics import prior_set_layout as layout
 
 if TYPE_CHECKING:
     from sciinf.core.prior_set import PriorSet
@@ -29,16 +29,14 @@ class CompiledPrior:
 
     Parameters
     ----------
-    transform : numba dispatcher
-        ``transform(unit, floats, ints, theta)`` writes the parameters of a cube point into ``theta`` and returns 0.
-    log_prior : numba dispatcher
-        ``log_prior(theta, floats, ints, work)`` returns the normalised log-density: -inf outside the support or the region, NaN at NaN.
     floats : (n_floats,) float64 array
         All numbers, C-contiguous.
     ints : (n_ints,) int64 array
         Codes, columns and offsets.
     workspace_size : int
         Length of ``work``.
+    own : (numba dispatcher, numba dispatcher), optional
+        ``transform`` and ``log_prior`` of a set with functions of its own.
 
     Notes
     -----
@@ -46,11 +44,28 @@ class CompiledPrior:
     compiled functions (a conditional prior's, a joint prior's, a region's predicate) has its own, compiled in each process.
     """
 
-    transform: Callable[..., float]
-    log_prior: Callable[..., float]
     floats: NDArray[np.float64]
     ints: NDArray[np.int64]
     workspace_size: int = 0
+    own: tuple[Callable[..., float], Callable[..., float]] | None = None
+
+    @property
+    def transform(self) -> Callable[..., float]:
+        """``transform(unit, floats, ints, theta)`` writes the parameters of a cube point into ``theta`` and returns 0."""
+        if self.own is not None:
+            return self.own[0]
+        from sciinf.numerics.prior_set_transform import transform
+
+        return transform
+
+    @property
+    def log_prior(self) -> Callable[..., float]:
+        """``log_prior(theta, floats, ints, work)`` returns the log-density: -inf outside the support or the region, NaN at NaN."""
+        if self.own is not None:
+            return self.own[1]
+        from sciinf.numerics.prior_set_density import log_prior
+
+        return log_prior
 
 
 class _NoCompiledFormError(Exception):
@@ -75,7 +90,7 @@ class _Packer:
         self.floats.extend(float(value) for value in values)
         return offset
 
-    def block(self, *head: int, mode: int = kernels.PLAIN, extra: int = 0, given: Sequence[int] = ()) -> None:
+    def block(self, *head: int, mode: int = layout.PLAIN, extra: int = 0, given: Sequence[int] = ()) -> None:
         """One block: code, first column, columns, numbers, table; then mode, extra and the earlier parameters' columns."""
         self.blocks.append([*head, mode, extra])
         self.givens.append(list(given))
@@ -106,7 +121,7 @@ class _Packer:
                 raise _NoCompiledFormError
             self.functions.append((prior.numbers, *self.sources(prior.given)))
             head = (code, column, 1, self.numbers([np.nan] * 4), 0)
-            self.block(*head, mode=kernels.FUNCTION, extra=len(self.functions) - 1)
+            self.block(*head, mode=layout.FUNCTION, extra=len(self.functions) - 1)
             return
         fixed = self.prior_set.fixed
         constants = [
@@ -116,7 +131,7 @@ class _Packer:
         given = [name for name in prior.given if name not in fixed]
         rows = [value for name in given for value in _four([number.coefficients.get(name, 0.0) for number in prior.affine], 0.0)]
         head = (code, column, 1, self.numbers([*_four(constants), *rows]), 0)
-        self.block(*head, mode=kernels.AFFINE, extra=len(given), given=[self.columns[name] for name in given])
+        self.block(*head, mode=layout.AFFINE, extra=len(given), given=[self.columns[name] for name in given])
 
     def joint(self, member: Joint, column: int) -> None:
         """Pack a joint member: a built-in one by its code, one of the user's by its kernels."""
@@ -133,7 +148,7 @@ class _Packer:
 
     def ints(self) -> NDArray[np.int64]:
         """Number of blocks, the blocks, and the earlier parameters' columns behind them."""
-        offset = 1 + kernels.WIDTH * len(self.blocks)
+        offset = 1 + layout.WIDTH * len(self.blocks)
         result, tail = [len(self.blocks)], list[int]()
         for block, given in zip(self.blocks, self.givens, strict=True):
             result += [*block, offset + len(tail)]
@@ -178,7 +193,9 @@ def compile_priors(prior_set: PriorSet) -> CompiledPrior | None:
             regions.append((region.predicate, *packer.sources(() if region.takes_vector else region.arguments)))
     except _NoCompiledFormError:
         return None
-    pair: tuple[Callable[..., float], Callable[..., float]] = (kernels.transform, kernels.log_prior)
+    own = None
     if packer.functions or packer.joints or regions:
-        pair = kernels.custom_kernels(packer.functions, packer.joints, regions)
-    return CompiledPrior(*pair, floats=np.array(packer.floats, dtype=np.float64), ints=packer.ints())
+        from sciinf.numerics.prior_set_custom import custom_kernels
+
+        own = custom_kernels(packer.functions, packer.joints, regions)
+    return CompiledPrior(floats=np.array(packer.floats, dtype=np.float64), ints=packer.ints(), own=own)

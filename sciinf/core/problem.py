@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sciinf.core.compiled_problem import CompiledProblem, compile_problem
 from sciinf.core.counters import COUNTER_FIELDS, Counts
 from sciinf.core.engine import Engine, domain_of, simulator_of
 from sciinf.core.errors import ConfigError, LikelihoodError, PriorError, SciinfWarning, nearest_names
@@ -121,6 +122,14 @@ class Problem:
     def count_into(self, row: NDArray[np.int64]) -> None:
         """Count from now on into ``row`` (3,), a row of a shared-memory block that the parent sums."""
         self._counts = row
+
+    def add_counts(self, counts: NDArray[np.int64]) -> None:
+        """Add calls, -inf and rejections (3,) that a compiled loop counted by itself."""
+        self._counts += counts
+
+    def compiled(self) -> CompiledProblem | str:
+        """Likelihood and prior as compiled samplers take them, or what is lacking, as the end of a sentence."""
+        return compile_problem(self)
 
     def engine_theta(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sampled points (n_dim,) or (n, n_dim) to the engine's order, fixed values filled in."""

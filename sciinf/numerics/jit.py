@@ -11,17 +11,20 @@ from typing import Any, cast
 
 import numba
 
-__all__ = ["LIKELIHOOD", "LIKELIHOOD_MANY", "SUM_FLAGS", "inline_kernel", "kernel"]
+__all__ = ["FUNCTION", "INTS", "LIKELIHOOD", "LIKELIHOOD_MANY", "MATRIX", "SUM_FLAGS", "VECTOR", "inline_kernel", "kernel"]
 
-_VECTOR = numba.types.Array(numba.float64, 1, "C")
-_MATRIX = numba.types.Array(numba.float64, 2, "C")
-_INTS = numba.types.Array(numba.int64, 1, "C")
+VECTOR = numba.types.Array(numba.float64, 1, "C")
+MATRIX = numba.types.Array(numba.float64, 2, "C")
+INTS = numba.types.Array(numba.int64, 1, "C")
 
-LIKELIHOOD = numba.float64(_VECTOR, _VECTOR, _INTS, _VECTOR)
+LIKELIHOOD = numba.float64(VECTOR, VECTOR, INTS, VECTOR)
 """``f(theta, floats, ints, work) -> float64``: the scalar kernel of every engine."""
 
-LIKELIHOOD_MANY = _VECTOR(_MATRIX, _VECTOR, _INTS, _VECTOR)
+LIKELIHOOD_MANY = VECTOR(MATRIX, VECTOR, INTS, VECTOR)
 """``f(thetas, floats, ints, work) -> (n,)``: the batched kernel."""
+
+FUNCTION = numba.types.FunctionType(LIKELIHOOD)
+"""A kernel of that signature as an argument: a sampler's loop is compiled once, cached on disk, and takes every engine."""
 
 SUM_FLAGS = frozenset({"contract", "reassoc", "arcp", "nsz", "afn"})
 """Floating-point freedoms that let sums use SIMD and still keep NaN and inf: everything of fastmath except ``nnan`` and ``ninf``."""

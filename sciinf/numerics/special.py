@@ -6,8 +6,9 @@ stated in tests/numerics/test_special.py, against mpmath.
 
 from __future__ import annotations
 
-from sciinf.numerics.special_beta import beta_i, beta_quantile, beta_quantile_log_odds, log_beta, student_t_quantile
-from sciinf.numerics.special_gamma import gamma_p, gamma_pq, gamma_q, gamma_quantile, log1p_minus_x, stirling_correction
+from sciinf.numerics.special_beta import beta_i, beta_quantile, beta_quantile_log_odds, student_t_quantile
+from sciinf.numerics.special_gamma import gamma_p, gamma_pq, gamma_q, gamma_quantile
+from sciinf.numerics.special_log import log1p_minus_x, log_beta, stirling_correction
 from sciinf.numerics.special_normal import (
     half_normal_quantile,
     log_normal_cdf,

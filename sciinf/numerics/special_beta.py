@@ -1,4 +1,4 @@
-"""The beta function's relatives in compiled form: its logarithm, the incomplete beta function and its inverse, and Student's t."""
+"""The incomplete beta function and its inverse in compiled form, and Student's t."""
 
 from __future__ import annotations
 
@@ -7,31 +7,15 @@ import math
 from numba import float64, types
 
 from sciinf.numerics.jit import kernel
-from sciinf.numerics.special_gamma import log1p_minus_x, stirling_correction
+from sciinf.numerics.special_log import log1p_minus_x, log_beta, stirling_correction
 from sciinf.numerics.special_normal import normal_quantile
 
-__all__ = ["beta_i", "beta_quantile", "beta_quantile_log_odds", "log_beta", "student_t_quantile"]
+__all__ = ["beta_i", "beta_quantile", "beta_quantile_log_odds", "student_t_quantile"]
 
 _TRIPLE = types.UniTuple(float64, 3)
-_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _EPSILON = 2.0**-53
 _TINY = 1e-300
 _STEPS = 1_000_000
-
-
-@kernel(float64(float64, float64))
-def log_beta(a, b):
-    """Logarithm of B(a, b); the large parts of the gamma functions are cancelled by hand (Stirling) where an argument is 10 or more."""
-    if a > b:
-        a, b = b, a
-    total = a + b
-    if a >= 10.0:
-        rest = stirling_correction(a) + stirling_correction(b) - stirling_correction(total)
-        return _HALF_LOG_2PI + 0.5 * math.log(total / (a * b)) - a * math.log1p(b / a) - b * math.log1p(a / b) + rest
-    if b >= 10.0:
-        rest = stirling_correction(b) - stirling_correction(total)
-        return math.lgamma(a) - (b - 0.5) * math.log1p(a / b) - a * math.log(total) + a + rest
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(total)
 
 
 @kernel(float64(float64, float64, float64, float64))

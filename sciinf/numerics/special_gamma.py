@@ -1,4 +1,4 @@
-"""The gamma function's relatives in compiled form: Stirling's correction, the incomplete gamma functions and their inverse."""
+"""The incomplete gamma functions and their inverse in compiled form."""
 
 from __future__ import annotations
 
@@ -7,45 +7,15 @@ import math
 from numba import float64, types
 
 from sciinf.numerics.jit import kernel
+from sciinf.numerics.special_log import log1p_minus_x, stirling_correction
 from sciinf.numerics.special_normal import normal_quantile
 
-__all__ = ["gamma_p", "gamma_pq", "gamma_q", "gamma_quantile", "log1p_minus_x", "stirling_correction"]
+__all__ = ["gamma_p", "gamma_pq", "gamma_q", "gamma_quantile"]
 
 _TRIPLE = types.UniTuple(float64, 3)
-_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _EPSILON = 2.0**-53
 _TINY = 1e-300
 _STEPS = 1_000_000
-
-
-@kernel(float64(float64))
-def stirling_correction(a):
-    """Logarithm of Gamma(a) minus (a - 1/2) ln a - a + ln(2 pi)/2: by its asymptotic series from 10 on, whose next term is 3e-17 there."""
-    if a < 10.0:
-        return math.lgamma(a) - ((a - 0.5) * math.log(a) - a + _HALF_LOG_2PI)
-    s = 1.0 / (a * a)
-    series = 1.0 / 156.0
-    series = series * s - 691.0 / 360360.0
-    series = series * s + 1.0 / 1188.0
-    series = series * s - 1.0 / 1680.0
-    series = series * s + 1.0 / 1260.0
-    series = series * s - 1.0 / 360.0
-    series = series * s + 1.0 / 12.0
-    return series / a
-
-
-@kernel(float64(float64))
-def log1p_minus_x(x):
-    """ln(1 + x) - x without cancellation: through ln(1 + x) = 2 artanh(x / (2 + x))."""
-    if x < -0.39 or x > 0.57:
-        return math.log1p(x) - x
-    r = x / (2.0 + x)
-    square = r * r
-    total, power = 0.0, 1.0
-    for k in range(1, 16):
-        power *= square
-        total += power / (2 * k + 1)
-    return r * (2.0 * total - x)
 
 
 @kernel(float64(float64, float64))

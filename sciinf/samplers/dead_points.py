@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sciinf.core.problem import Problem
 from sciinf.results.nested import insertion_ranks
 
-__all__ = ["births", "evidence_error", "posterior_fields"]
+__all__ = ["births", "evidence_error", "fields_of", "posterior_fields"]
 
 LOWEST = -1e300  # dynesty's stand-in for ln L = -inf
 
@@ -87,7 +87,6 @@ def posterior_fields(problem: Problem, record: Mapping[str, Any], n_live: int | 
     carry ln L = -inf; a point that replaced one of them was born at the lowest contour there is, -1e300: not at -inf, which would mean
     the whole prior.
     """
-    samples = np.array(record["v"], dtype=np.float64)
     values = np.array([float(value) for value in record["logl"]])
     log_evidence = float(record["logz"][-1])
     if n_live is None:
@@ -97,21 +96,54 @@ def posterior_fields(problem: Problem, record: Mapping[str, Any], n_live: int | 
     else:
         count = np.minimum(n_live, len(values) - np.arange(len(values))).astype(np.int64)
         starts = np.full(len(values), -np.inf)
-    born = births(np.array(record["id"], dtype=np.int64), values, starts)
     log_weights = np.array(record["logwt"], dtype=np.float64) - log_evidence
+    return fields_of(
+        problem,
+        np.array(record["v"], dtype=np.float64),
+        values,
+        np.array(record["id"], dtype=np.int64),
+        starts=starts,
+        n_live=count,
+        log_volume=np.array(record["logvol"], dtype=np.float64),
+        log_weights=log_weights,
+        log_evidence=log_evidence,
+        log_evidence_error=float(np.sqrt(record["logzvar"][-1])) if n_live is not None else evidence_error(log_weights, count),
+        information=float(record["h"][-1]),
+    )
+
+
+def fields_of(
+    problem: Problem,
+    thetas: NDArray[np.float64],
+    values: NDArray[np.float64],
+    slots: NDArray[np.int64],
+    *,
+    starts: NDArray[np.float64],
+    n_live: NDArray[np.int64],
+    log_volume: NDArray[np.float64],
+    log_weights: NDArray[np.float64],
+    log_evidence: float,
+    log_evidence_error: float,
+    information: float,
+) -> dict[str, Any]:
+    """Fields of a Posterior from dead points in order of death: points, ln L, slots; the rest as the Posterior calls it.
+
+    ``starts`` are the contours in which the first points of the slots were drawn, see `births`.
+    """
+    born = births(slots, values, starts)
     zero = values <= LOWEST
     ranks, _ = insertion_ranks(values, born)
     return {
-        "samples": samples,
+        "samples": thetas,
         "log_weights": np.where(zero, -np.inf, log_weights),
         "log_likelihood": np.where(zero, -np.inf, values),
-        "log_prior": problem.log_prior_many(samples),
+        "log_prior": problem.log_prior_many(thetas),
         "log_evidence": log_evidence,
-        "log_evidence_error": float(np.sqrt(record["logzvar"][-1])) if n_live is not None else evidence_error(log_weights, count),
-        "information": float(record["h"][-1]),
+        "log_evidence_error": log_evidence_error,
+        "information": information,
         "birth_log_likelihood": born,
-        "n_live": count,
-        "log_volume": np.array(record["logvol"], dtype=np.float64),
+        "n_live": n_live,
+        "log_volume": log_volume,
         "insertion_rank": ranks,
         "run": np.zeros(len(values), dtype=np.int64),
     }

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sciinf.core.errors import ConfigError, ResumeError, SciinfWarning
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
+from sciinf.samplers.compiled.choice import BOUNDS, PROPOSALS, compiled_for
 from sciinf.samplers.dead_points import posterior_fields
 from sciinf.samplers.pools import Pool
 from sciinf.samplers.session import Outcome, Session, likelihood_of, nothing_finite
@@ -37,19 +38,32 @@ _MANY_ZERO = 0.05
 
 
 def resolved(problem: Problem, settings: Dynesty) -> dict[str, Any]:
-    """The settings as they run for this problem: engine, form, walks, wrapped parameters."""
-    form = {**settings.describe(), "engine": "dynesty", "form": "scalar", "periodic": list(_periodic(problem, settings))}
+    """The settings as they run for this problem: engine, form, walks, wrapped parameters.
+
+    Raises
+    ------
+    ConfigError
+        If the compiled engine is asked for and the problem or the settings have none.
+    """
+    form = _form(problem, settings)
+    engine = "compiled" if form == "compiled" else "dynesty"
+    described = {
+        **settings.describe(),
+        "engine": engine,
+        "form": form,
+        "periodic": list(settings.wrapped(problem.priors.periodic, problem.n_dim)),
+    }
     if settings.proposal == "rwalk":
-        form["walks"] = settings.walks_for(problem.n_dim)
-    return form
+        described["walks"] = settings.walks_for(problem.n_dim)
+    return described
 
 
-def _periodic(problem: Problem, settings: Dynesty) -> tuple[int, ...]:
-    """Parameters that dynesty wraps: only random walks wrap them rightly, and one parameter at least must stay bounded."""
-    if settings.proposal != "rwalk":
-        return ()
-    periodic = tuple(problem.priors.periodic)
-    return periodic[1:] if len(periodic) == problem.n_dim else periodic
+def _form(problem: Problem, settings: Dynesty) -> str:
+    """What runs: the whole loop compiled ("compiled"), dynesty's loop with "compiled proposals", or with the engine's own ("scalar")."""
+    lacking = "" if settings.proposal in PROPOSALS else f"proposal='{settings.proposal}' has no compiled form"
+    if compiled_for(problem, settings.engine, "dynesty", lacking) is None:
+        return "scalar"
+    return "compiled" if settings.bound in BOUNDS and not settings.dynamic else "compiled proposals"
 
 
 def _behind_the_pool(point: NDArray[np.float64]) -> float:
@@ -150,15 +164,19 @@ def _new_sampler(session: Session, settings: Dynesty, live_points: list[NDArray[
     options: dict[str, Any] = {
         "nlive": settings.n_live,
         "bound": settings.bound,
-        "sample": settings.proposal,
-        "periodic": list(_periodic(problem, settings)) or None,
+        "periodic": list(settings.wrapped(problem.priors.periodic, problem.n_dim)) or None,
         "rstate": generator(session.seed, "sampler"),
         "pool": _DynestyPool(problem, session.pool, settings.queue_size),
         "queue_size": settings.queue_size,
         "use_pool": {"update_bound": False, "stop_function": False},
-        "walks": settings.walks_for(problem.n_dim) if settings.proposal == "rwalk" else None,
-        "slices": settings.slices,
     }
+    if _form(problem, settings) == "scalar":
+        walks = settings.walks_for(problem.n_dim) if settings.proposal == "rwalk" else None
+        options |= {"sample": settings.proposal, "walks": walks, "slices": settings.slices}
+    else:
+        from sciinf.samplers.compiled.walks import compiled_proposal
+
+        options["sample"] = compiled_proposal(settings.proposal, settings.steps_for(problem.n_dim))
     if settings.dynamic:
         sampler = dynesty.DynamicNestedSampler(_behind_the_pool, _behind_the_pool, problem.n_dim, **options)
     else:
@@ -243,6 +261,10 @@ def run(session: Session, settings: Dynesty) -> Outcome:
     problem = session.problem
     if settings.n_live <= 2 * problem.n_dim:
         raise ConfigError(f"Dynesty: n_live must be more than 2 n_dim = {2 * problem.n_dim} for {problem.name}, got {settings.n_live}")
+    if _form(problem, settings) == "compiled":
+        from sciinf.samplers.compiled import nested
+
+        return nested.run(session, settings)
     with _dynesty_warnings_to_log():
         found = session.restore()
         live_points = None

@@ -1,7 +1,6 @@
-"""emcee, driven step by step: seeded through its State, batched likelihoods, convergence by autocorrelation time.
+"""emcee, driven step by step, by its own code or compiled: convergence by autocorrelation time, checkpoints, export.
 
-The chain is emcee's own to the bit. Its ensemble keeps ln L and ln prior of every walker as blobs, handed over as one array per half
-step instead of one Python object per walker.
+The chain is emcee's own to the bit, whichever of the two steps it.
 """
 
 from __future__ import annotations
@@ -11,136 +10,54 @@ from typing import TYPE_CHECKING, Any
 
 import emcee
 import numpy as np
-from numpy.typing import NDArray
 
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import legacy_state
 from sciinf.samplers.chain_length import ChainLength, judge, next_check
-from sciinf.samplers.pools import Pool
+from sciinf.samplers.compiled.choice import compiled_for
+from sciinf.samplers.ensemble import StockEnsemble
 from sciinf.samplers.segments import Segments
 from sciinf.samplers.session import Outcome, Session
 from sciinf.samplers.settings import Emcee
 from sciinf.samplers.walkers import start_points
 
 if TYPE_CHECKING:
+    from sciinf.core.compiled_problem import CompiledProblem
     from sciinf.results.posterior import Posterior
+    from sciinf.samplers.compiled.stretch import CompiledEnsemble
 
 __all__ = ["export_hdf", "resolved", "run"]
 
 _FIRST_CHECK = 200
-_BLOCK = 500  # steps for which emcee's storage grows at a time
 _N_BLOBS = 2
-_NEARLY = 1e-9
 
 
 def resolved(problem: Problem, settings: Emcee) -> dict[str, Any]:
-    """The settings as they run for this problem: engine and form of the likelihood."""
-    return {**settings.describe(), "engine": "emcee", "form": "batched"}
+    """The settings as they run for this problem: engine and form of the likelihood.
+
+    Raises
+    ------
+    ConfigError
+        If the compiled engine is asked for and the problem or the moves have none.
+    """
+    compiled = _compiled(problem, settings) is not None
+    return {**settings.describe(), "engine": "compiled" if compiled else "emcee", "form": "compiled" if compiled else "batched"}
 
 
-class _TogetherMove(emcee.moves.RedBlueMove):  # type: ignore[misc]
-    """emcee's step with the accept test of a half ensemble in one expression: emcee's draws in emcee's order, the same chain."""
-
-    def propose(self, model: Any, state: Any) -> tuple[Any, NDArray[np.bool_]]:
-        """One step of all walkers; which were accepted."""
-        self.setup(state.coords)
-        accepted = np.zeros(len(state.coords), dtype=bool)
-        halves = np.arange(len(accepted)) % self.nsplits
-        if self.randomize_split:
-            model.random.shuffle(halves)
-        for half in range(self.nsplits):
-            moving = halves == half
-            sets = [state.coords[halves == other] for other in range(self.nsplits)]
-            points, factors = self.get_proposal(sets[half], sets[:half] + sets[half + 1 :], model.random)
-            values, blobs = model.compute_log_prob_fn(points)
-            gain, bar = factors + values - state.log_prob[moving], model.random.rand(len(points))
-            margin = gain - np.log(bar)
-            passed = margin > 0.0
-            for i in np.flatnonzero(np.abs(margin) < _NEARLY):  # where a vector's log and a number's might disagree
-                passed[i] = gain[i] > np.log(bar[i])
-            accepted[moving] = passed
-            state = self.update(state, emcee.State(points, log_prob=values, blobs=blobs), accepted, moving)
-        return state, accepted
+def _compiled(problem: Problem, settings: Emcee) -> CompiledProblem | None:
+    lacking = "moves='mix' has no compiled form" if settings.moves == "mix" else ""
+    return compiled_for(problem, settings.engine, "emcee", lacking)
 
 
-class _Stretch(_TogetherMove, emcee.moves.StretchMove):  # type: ignore[misc]
-    pass
+def _ensemble(session: Session, settings: Emcee) -> StockEnsemble | CompiledEnsemble:
+    """Who steps the walkers."""
+    compiled = _compiled(session.problem, settings)
+    if compiled is None:
+        return StockEnsemble(session.problem, session.pool, settings)
+    from sciinf.samplers.compiled.stretch import CompiledEnsemble
 
-
-class _DifferentialEvolution(_TogetherMove, emcee.moves.DEMove):  # type: ignore[misc]
-    pass
-
-
-class _Snooker(_TogetherMove, emcee.moves.DESnookerMove):  # type: ignore[misc]
-    pass
-
-
-def _moves(settings: Emcee) -> Any:
-    """emcee's moves; with ``engine="emcee"`` as they are, else with `_TogetherMove`, which makes the same chain sooner."""
-    stock = settings.engine == "emcee"
-    stretch = emcee.moves.StretchMove if stock else _Stretch
-    evolution = emcee.moves.DEMove if stock else _DifferentialEvolution
-    snooker = emcee.moves.DESnookerMove if stock else _Snooker
-    if settings.moves == "mix":
-        return [(evolution(), 0.8), (snooker(), 0.2)]
-    return evolution() if settings.moves == "de" else stretch()
-
-
-def _log_likelihoods(problem: Problem, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One worker's share of a batch."""
-    return problem.log_likelihood_many(thetas)
-
-
-class _Ensemble(emcee.EnsembleSampler):  # type: ignore[misc]
-    """emcee's ensemble, whose posterior comes in batches from a pool; blobs are (ln L, ln prior)."""
-
-    def __init__(self, problem: Problem, pool: Pool, settings: Emcee) -> None:
-        super().__init__(settings.n_walkers, problem.n_dim, _behind_the_pool, moves=_moves(settings), vectorize=True)
-        self._problem, self._workers = problem, pool
-
-    @property
-    def random_state(self) -> Any:
-        """None: emcee asks after every step, and copying the generator's 624 words costs a tenth of it; see `generator_state`."""
-        return None
-
-    @random_state.setter
-    def random_state(self, state: Any) -> None:
-        if state is not None:
-            self._random.set_state(state)
-
-    def generator_state(self) -> Any:
-        """State of the generator after the last step, as `emcee.State` takes it."""
-        return self._random.get_state(legacy=True)
-
-    def compute_log_prob(self, coords: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Log-posterior (n,) and blobs (n, 2) of ``coords`` (n, n_dim)."""
-        if not np.isfinite(coords).all():
-            raise ValueError("emcee proposed a point that is not finite")
-        blobs = np.empty((len(coords), _N_BLOBS))
-        prior = self._problem.log_prior_many(coords)
-        rows = np.isfinite(prior)  # +inf at a pole of the prior would be accepted and never left
-        blobs[:, 1] = np.where(rows, prior, -np.inf)
-        if rows.all():
-            blobs[:, 0] = evaluate(self._workers, coords)
-        else:
-            blobs[:, 0] = -np.inf
-            if rows.any():
-                blobs[rows, 0] = evaluate(self._workers, coords[rows])
-        return blobs[:, 0] + blobs[:, 1], blobs
-
-
-def evaluate(pool: Pool, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-likelihood (n,) of ``thetas`` (n, n_dim), in one block per worker."""
-    if pool.size == 1:
-        return pool.map(_log_likelihoods, [thetas])[0]
-    blocks = [block for block in np.array_split(thetas, pool.size) if len(block)]
-    return np.concatenate(pool.map(_log_likelihoods, blocks))
-
-
-def _behind_the_pool(thetas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Stands where emcee expects a function; `_Ensemble` calls the problem instead."""
-    raise RuntimeError("emcee called a function outside its pool")
+    return CompiledEnsemble(session.problem, compiled, settings)
 
 
 class _Chain:
@@ -148,49 +65,47 @@ class _Chain:
 
     def __init__(self, session: Session, settings: Emcee) -> None:
         self.session, self.settings = session, settings
-        self.sampler = _Ensemble(session.problem, session.pool, settings)
+        self.ensemble = _ensemble(session, settings)
         self.segments = None if session.file is None else Segments(session.file.folder, session.file.path.stem)
         self.next_check = _FIRST_CHECK
         self.length: ChainLength | None = None
-        self.state: emcee.State | None = None
 
     @property
     def n_steps(self) -> int:
         """Steps made so far."""
-        return int(self.sampler.backend.iteration)
+        return int(self.ensemble.backend.iteration)
 
     def begin(self) -> None:
         """Start from the checkpoint where there is one, else from fresh walkers."""
         found = self.session.restore()
         if found is not None and self.segments is not None:
-            stored = self.segments.read(found.body, self.sampler.backend)
+            stored = self.segments.read(found.body, self.ensemble.backend)
             self.next_check = int(stored["next_check"])
-            self.state = self.sampler.backend.get_last_sample()
+            self.ensemble.resume()
             return
-        points = start_points(self.session, self.settings, lambda thetas: self.sampler.compute_log_prob(thetas))
-        self.state = emcee.State(points, random_state=legacy_state(self.session.seed, "sampler"))
+        points = start_points(self.session, self.settings, self.ensemble.compute_log_prob)
+        self.ensemble.begin(points, legacy_state(self.session.seed, "sampler"))
 
     def save(self) -> None:
         """New steps as a segment, then the state that names all segments."""
         segments = self.segments
         if segments is not None and self.n_steps:
-            sampler, notes = self.sampler, {"next_check": self.next_check}
-            self.session.save(self.n_steps, lambda: segments.write(sampler.backend, sampler.generator_state(), notes))
+            ensemble, notes = self.ensemble, {"next_check": self.next_check}
+            self.session.save(self.n_steps, lambda: segments.write(ensemble.backend, ensemble.generator_state(), notes))
 
     def advance(self, last: int) -> str:
         """Step until ``last`` steps are made; why it stopped before, or ""."""
-        session = self.session
-        while self.n_steps < last:
-            block = min(_BLOCK, last - self.n_steps)
-            for state in self.sampler.sample(self.state, iterations=block, skip_initial_state_check=self.n_steps > 0):
-                self.state = state
-                stopped = session.why_stop(self.n_steps)
-                if stopped:
-                    return stopped
-                if session.checkpoint_due():
-                    self.save()
-                if session.progress.due:
-                    self.show()
+        session, limits = self.session, self.session.resources
+        last = min(last, limits.max_iterations or last)
+        calls_left = None if limits.max_calls is None else limits.max_calls - session.counts().calls
+        for _ in self.ensemble.steps(last - self.n_steps, calls_left):
+            stopped = session.why_stop(self.n_steps)
+            if stopped:
+                return stopped
+            if session.checkpoint_due():
+                self.save()
+            if session.progress.due:
+                self.show()
         return ""
 
     def show(self) -> None:
@@ -209,7 +124,7 @@ class _Chain:
             stopped = self.advance(min(self.next_check, settings.max_steps))
             if stopped:
                 return stopped
-            self.length = judge(self.sampler.get_chain(), settings, early=self.n_steps < settings.max_steps)
+            self.length = judge(self.ensemble.backend.get_chain(), settings, early=self.n_steps < settings.max_steps)
             if self.length.enough(settings):
                 return "converged"
             if self.n_steps >= settings.max_steps:
@@ -242,19 +157,20 @@ def run(session: Session, settings: Emcee) -> Outcome:
     if stopped == "interrupted":
         raise session.interrupted(chain.n_steps)
     if settings.n_steps is not None or chain.length is None or stopped != "converged":
-        chain.length = judge(chain.sampler.get_chain(), settings)
+        chain.length = judge(chain.ensemble.backend.get_chain(), settings)
     if not stopped:
         stopped = "converged" if chain.length.multiple >= settings.tau_multiple else "n_steps"
+    backend = chain.ensemble.backend
     report = {
         "steps": chain.n_steps,
-        "acceptance": float(np.mean(chain.sampler.acceptance_fraction)),
+        "acceptance": float(np.mean(backend.accepted) / backend.iteration),
         "tau": dict(zip(session.problem.names, map(float, chain.length.tau), strict=True)),
         "n_over_tau": float(chain.length.multiple),
         "ess": float(chain.length.ess),
         "tau_stable": chain.length.stable,
         **(kept := _kept(chain.length, settings)),
     }
-    return Outcome(_fields(chain.sampler.backend, **kept), stopped, chain.n_steps, report)
+    return Outcome(_fields(backend, **kept), stopped, chain.n_steps, report)
 
 
 def _kept(length: ChainLength, settings: Emcee) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -25,12 +25,6 @@ _DYNAMIC_ESS = 10_000  # dynesty's own
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}: {nearest_names(str(value), allowed)}")
-
-
-def _engine(sampler: str, value: Any, stock: str) -> None:
-    _one_of(f"{sampler}: engine", value, ("auto", stock, "compiled"))
-    if value == "compiled":
-        raise ConfigError(f"{sampler}: no compiled engine is available for this problem. Use engine='auto' or engine='{stock}'")
 
 
 def _integer(name: str, value: Any, least: int) -> None:
@@ -75,8 +69,10 @@ class Dynesty:
         larger, as dynesty has it.
     queue_size : int
         New points proposed together. It is part of the result: fixed here, whatever the number of workers.
-    engine : {"auto", "dynesty"}
-        Which implementation runs; "auto" resolves to "dynesty".
+    engine : {"auto", "dynesty", "compiled"}
+        What runs: dynesty as it is; compiled code for engines and priors with a compiled form (static runs with bounds "none", "single"
+        and "multi" whole, otherwise dynesty's loop with compiled proposals; not "unif"); or "auto": compiled where it can. The compiled
+        loop is dynesty's algorithm with draws of its own: the same results within their errors, not to the bit.
 
     Raises
     ------
@@ -121,11 +117,23 @@ class Dynesty:
             _integer(f"Dynesty: {name}", value, 2 if name == "walks" else 1)
             if self.proposal not in users:
                 raise ConfigError(f"Dynesty: {name} is for proposal {' or '.join(map(repr, users))}, not {self.proposal!r}. Leave it out")
-        _engine("Dynesty", self.engine, "dynesty")
+        _one_of("Dynesty: engine", self.engine, ("auto", "dynesty", "compiled"))
 
     def walks_for(self, n_dim: int) -> int:
         """Steps of a random walk in ``n_dim`` dimensions."""
         return self.walks if self.walks is not None else max(_LEAST_WALKS, n_dim + 20)
+
+    def steps_for(self, n_dim: int) -> int:
+        """Steps of a random walk, or slices per new point as dynesty has them."""
+        if self.proposal == "rwalk":
+            return self.walks_for(n_dim)
+        return self.slices if self.slices is not None else (3 if self.proposal == "slice" else 3 + n_dim)
+
+    def wrapped(self, periodic: Sequence[int], n_dim: int) -> tuple[int, ...]:
+        """Which of the ``periodic`` parameters are wrapped: only random walks wrap them rightly, and dynesty needs one that is bounded."""
+        if self.proposal != "rwalk":
+            return ()
+        return tuple(periodic[1:] if len(periodic) == n_dim else periodic)
 
     def n_effective_for(self, n_dim: int) -> int:
         """Effective samples at which a dynamic run in ``n_dim`` dimensions stops."""
@@ -160,8 +168,9 @@ class Emcee:
         of the shortest.
     start : "prior", "optimum" or (n_walkers, n_dim) array
         Where walkers start: draws from the prior, a Gaussian ball of the posterior's curvature around its maximum, or given points.
-    engine : {"auto", "emcee"}
-        Which implementation runs; "auto" resolves to "emcee".
+    engine : {"auto", "emcee", "compiled"}
+        Who steps the walkers: emcee itself, a compiled loop that makes the same chain ("stretch" and "de" only, for engines and
+        priors with a compiled form), or "auto": compiled where it can.
 
     Raises
     ------
@@ -219,7 +228,7 @@ class Emcee:
                 raise ConfigError(str(error)) from error
             points.flags.writeable = False
             object.__setattr__(self, "start", points)
-        _engine("Emcee", self.engine, "emcee")
+        _one_of("Emcee: engine", self.engine, ("auto", "emcee", "compiled"))
 
     def describe(self) -> dict[str, Any]:
         """JSON-able settings, ``kind`` first."""

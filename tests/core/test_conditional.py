@@ -21,7 +21,7 @@ from sciinf.core.joint_priors import Joint, OrderedUniform
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import PRIORS, Fixed, Interpolated, LogUniform, Normal, NumberedPrior, PowerLaw, TruncatedNormal, Uniform
-from sciinf.numerics.prior_set_kernels import CONDITIONAL
+from sciinf.numerics.prior_set_layout import CONDITIONAL
 
 INF = math.inf
 

@@ -27,7 +27,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet, constrained
 from sciinf.core.priors import PRIORS, Fixed, Gamma, Interpolated, LogUniform, Normal, NumberedPrior, Prior, StudentT, Triangular, Uniform
 from sciinf.core.problem import Problem
-from sciinf.numerics import prior_set_kernels
+from sciinf.numerics import prior_set_density, prior_set_transform
 
 INF = math.inf
 
@@ -147,9 +147,9 @@ def test_one_specialisation_serves_every_set() -> None:
     forms = [make().compiled() for make in SETS.values()]
     for form in forms:
         assert form is not None
-        assert form.transform is prior_set_kernels.transform
-        assert form.log_prior is prior_set_kernels.log_prior
-    assert len(prior_set_kernels.transform.signatures) == len(prior_set_kernels.log_prior.signatures) == 1
+        assert form.transform is prior_set_transform.transform
+        assert form.log_prior is prior_set_density.log_prior
+    assert len(prior_set_transform.transform.signatures) == len(prior_set_density.log_prior.signatures) == 1
 
 
 def test_importing_a_prior_set_does_not_import_numba() -> None:

@@ -1,0 +1,1 @@
+"""The samplers' loops, compiled: emcee's moves, dynesty's proposals and its static loop."""
