@@ -18,6 +18,7 @@ __all__ = [
     "SciinfError",
     "SciinfWarning",
     "nearest_names",
+    "shown",
 ]
 
 
@@ -74,6 +75,26 @@ class NotFittedError(SciinfError, ValueError, AttributeError):
 
 class SciinfWarning(UserWarning):
     """Base of every warning of this package."""
+
+
+_LONGEST = 200  # characters of a value that a message shows
+
+
+def shown(value: object) -> str:
+    """``repr(value)`` for a message: cut where it is long, and possible for an integer of any size.
+
+    Examples
+    --------
+    >>> shown("tau"), shown(10**5000)
+    ("'tau'", 'an integer of 16610 bits')
+    >>> len(shown("x" * 5000))
+    221
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write integers of more than some thousand digits
+        return f"an integer of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__} too long to show"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def nearest_names(name: str, allowed: Iterable[str]) -> str:

@@ -60,17 +60,23 @@ class Interpolated(Prior):
             pdf = finite_array("pdf", self.pdf, shape=x.shape)
         except DataError as error:
             raise PriorError(f"Interpolated: {error}") from error
-        if x.size < 2 or np.any(np.diff(x) <= 0.0):
-            at = int(np.argmax(np.diff(x) <= 0.0)) + 1 if x.size > 1 else 0
+        if x.size < 2 or np.any(x[1:] <= x[:-1]):
+            at = int(np.argmax(x[1:] <= x[:-1])) + 1 if x.size > 1 else 0
             raise PriorError(
                 f"Interpolated: x must hold at least 2 strictly increasing values, got {x.size} values, the order broken at x[{at}]"
             )
         if np.any(pdf < 0.0) or not np.any(pdf > 0.0):
             raise PriorError(f"Interpolated: pdf must be >= 0 and not all zero, got minimum {pdf.min():g} and maximum {pdf.max():g}")
-        pdf = pdf / pdf.max()
-        cells = 0.5 * (pdf[1:] + pdf[:-1]) * np.diff(x)
-        total = cells.sum()
-        cumulative = np.concatenate([[0.0], np.cumsum(cells)]) / total
+        with np.errstate(all="ignore"):
+            pdf = pdf / pdf.max()
+            cells = 0.5 * (pdf[1:] + pdf[:-1]) * np.diff(x)
+            total = cells.sum()
+            cumulative = np.concatenate([[0.0], np.cumsum(cells)]) / total
+            if not np.all(np.isfinite(pdf / total)) or not np.all(np.isfinite(cumulative)):
+                raise PriorError(
+                    f"Interpolated: the area under pdf over [{x[0]:g}, {x[-1]:g}] must be a number that float64 can hold, got {total:g}. "
+                    "Choose a unit in which x is neither so large nor so close together"
+                )
         cumulative[-1] = 1.0
         for name, value in {"x": x, "pdf": pdf, "grid": x, "density": pdf / total, "cumulative": np.minimum(cumulative, 1.0)}.items():
             object.__setattr__(self, name, value)

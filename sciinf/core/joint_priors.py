@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from sciinf.core.arrays import finite_array
-from sciinf.core.errors import ConfigError, DataError, PriorError
+from sciinf.core.errors import ConfigError, DataError, PriorError, shown
 from sciinf.core.parameter import check_name
 from sciinf.core.prior_base import json_value, real_number
 from sciinf.numerics import prior_codes as codes
@@ -90,6 +90,30 @@ def _product(matrix: Array, vectors: Array) -> Array:
     return np.asarray(np.sum(matrix * vectors[..., None, :], axis=-1))
 
 
+def _factors(covariance: Array, scale: Array) -> tuple[Array, Array]:
+    """The Cholesky factor of a symmetric covariance, and its inverse; ``scale`` is the square root of its diagonal.
+
+    Raises
+    ------
+    PriorError
+        If it is not positive definite, to float64's accuracy.
+    """
+    with np.errstate(all="ignore"):
+        correlation = covariance / scale / scale[:, None]
+        beyond = float(np.max(np.abs(correlation)))
+        if not math.isfinite(beyond):
+            raise PriorError(f"MultivariateNormal: covariance must be positive definite; its largest correlation is {beyond:g}")
+        try:
+            cholesky = np.linalg.cholesky(covariance)
+            whitening = np.tril(np.linalg.solve(cholesky, np.eye(len(scale))))
+        except np.linalg.LinAlgError:
+            least = float(np.linalg.eigvalsh(correlation)[0])
+            raise PriorError(
+                f"MultivariateNormal: covariance must be positive definite; its correlation has eigenvalue {least:.3g}"
+            ) from None
+    return np.asarray(cholesky, dtype=np.float64), np.asarray(whitening, dtype=np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class MultivariateNormal(JointPrior):
     """Normal density of k parameters.
@@ -131,22 +155,17 @@ class MultivariateNormal(JointPrior):
         if np.any(diagonal <= 0.0):
             at = int(np.argmax(diagonal <= 0.0))
             raise PriorError(f"MultivariateNormal: covariance[{at}, {at}] = {diagonal[at]:g} must be a positive variance")
-        skew = np.abs(covariance - covariance.T) / np.sqrt(np.outer(diagonal, diagonal))
-        if skew.max() > 1e-12:
+        scale = np.sqrt(diagonal)
+        with np.errstate(all="ignore"):
+            skew = np.abs(covariance - covariance.T) / scale / scale[:, None]
+        if not skew.max() <= 1e-12:
             i, j = (int(at) for at in np.unravel_index(np.argmax(skew), skew.shape))
             raise PriorError(
                 f"MultivariateNormal: covariance must be symmetric, got covariance[{i}, {j}] = {covariance[i, j]!r} "
                 f"and covariance[{j}, {i}] = {covariance[j, i]!r}"
             )
-        covariance = 0.5 * (covariance + covariance.T)
-        try:
-            cholesky = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
-            least = float(np.linalg.eigvalsh(covariance / np.sqrt(np.outer(diagonal, diagonal)))[0])
-            raise PriorError(
-                f"MultivariateNormal: covariance must be positive definite; its correlation has eigenvalue {least:.3g}"
-            ) from None
-        whitening = np.tril(np.linalg.solve(cholesky, np.eye(mean.size)))
+        covariance = 0.5 * covariance + 0.5 * covariance.T
+        cholesky, whitening = _factors(covariance, scale)
         log_norm = -float(np.sum(np.log(np.diag(cholesky)))) - 0.5 * mean.size * _LOG_2PI
         for name, value in {"mean": mean, "centre": mean, "covariance": covariance, "cholesky": cholesky, "whitening": whitening}.items():
             object.__setattr__(self, name, value)
@@ -208,10 +227,16 @@ class Dirichlet(JointPrior):
     def __post_init__(self) -> None:
         weights = _array("Dirichlet", "concentration", self.concentration, (-1,))
         if weights.size < 2 or np.any(weights <= 0.0):
-            raise PriorError(f"Dirichlet: concentration must hold at least 2 values, all > 0, got {weights.tolist()}")
+            raise PriorError(f"Dirichlet: concentration must hold at least 2 values, all > 0, got {shown(weights.tolist())}")
+        with np.errstate(all="ignore"):
+            log_norm = float(special.gammaln(weights.sum()) - special.gammaln(weights).sum())
+        if not math.isfinite(log_norm):
+            raise PriorError(
+                f"Dirichlet: concentration must hold values whose density float64 can normalise, got {shown(weights.tolist())}"
+            )
         object.__setattr__(self, "concentration", weights)
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "log_norm", float(special.gammaln(weights.sum()) - special.gammaln(weights).sum()))
+        object.__setattr__(self, "log_norm", log_norm)
 
     @property
     def n_dim(self) -> int:
@@ -284,7 +309,7 @@ class OrderedUniform(JointPrior):
         if not (low < high and math.isfinite(high - low)):
             raise PriorError(f"OrderedUniform needs finite low < high, got low={low}, high={high}")
         if isinstance(self.size, bool) or not isinstance(self.size, (int, np.integer)) or self.size < 1:
-            raise PriorError(f"OrderedUniform: size must be an integer of at least 1, got {self.size!r}")
+            raise PriorError(f"OrderedUniform: size must be an integer of at least 1, got {shown(self.size)}")
         for name, value in {"low": low, "high": high, "size": int(self.size)}.items():
             object.__setattr__(self, name, value)
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from sciinf.core.conditional import ConditionalPrior
-from sciinf.core.errors import ConfigError, PriorError
+from sciinf.core.errors import ConfigError, PriorError, shown
 from sciinf.core.prior_base import Fixed, Prior
 
 __all__ = ["Parameter", "check_name"]
@@ -23,7 +23,7 @@ def check_name(name: str) -> str:
         Unless it matches ``[A-Za-z][A-Za-z0-9_]*``.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigError(f"a parameter name must match [A-Za-z][A-Za-z0-9_]* (letters, digits, underscore; no spaces), got {name!r}")
+        raise ConfigError(f"a parameter name must match [A-Za-z][A-Za-z0-9_]* (letters, digits, underscore; no spaces), got {shown(name)}")
     return name
 
 

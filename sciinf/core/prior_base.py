@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sciinf.core.errors import PriorError
+from sciinf.core.errors import PriorError, shown
 
 __all__ = ["Fixed", "NumberedPrior", "Prior", "json_value", "real_number"]
 
@@ -28,10 +28,14 @@ def real_number(kind: str, key: str, value: Any) -> float:
         If it is not a real number, or is NaN; names the kind of prior, the key and the value.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise PriorError(f"{kind}: {key} must be a real number, got {value!r}")
-    if math.isnan(value):
+        raise PriorError(f"{kind}: {key} must be a real number, got {shown(value)}")
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise PriorError(f"{kind}: {key} must be a real number that float64 can hold, got {shown(value)}") from error
+    if math.isnan(number):
         raise PriorError(f"{kind}: {key} must be a real number, got {key}=nan")
-    return float(value)
+    return number
 
 
 def json_value(value: Any) -> Any:

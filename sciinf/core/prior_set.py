@@ -310,7 +310,8 @@ def constrained(prior_set: PriorSet, name: str, predicate: Callable[..., Any], v
     name : str
         Of the region, for messages and the fingerprint.
     predicate : function of a module
-        Its argument names say what it gets: parameters by name (sampled or fixed), as floats, one point at a time, giving a boolean;
+        Its argument names say what it gets: parameters by name (sampled or fixed), as floats, one point at a time, giving a boolean
+        (marked by `sciinf.core.region.of_arrays`, also as arrays, a batch at a time, giving booleans);
         or the one argument ``theta``, an array (..., n_dim) of the sampled parameters, giving booleans (...). Where the predicate is
         compiled with numba (then ``theta`` is one point), the set keeps its compiled form.
     version : str or int

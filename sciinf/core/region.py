@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,25 @@ from numpy.typing import NDArray
 from sciinf.core.conditional import module_level_name
 from sciinf.core.errors import PriorError, nearest_names
 
-__all__ = ["Region", "estimated_fraction"]
+__all__ = ["Region", "estimated_fraction", "of_arrays"]
 
 Array = NDArray[np.float64]
+Predicate = TypeVar("Predicate", bound=Callable[..., Any])
+
+
+def of_arrays(predicate: Predicate) -> Predicate:
+    """Mark a predicate that takes parameters by name as one that takes arrays of them too, and then gives an array of booleans.
+
+    It is called once for a batch then, not once for each point.
+
+    Examples
+    --------
+    >>> @of_arrays
+    ... def above_the_diagonal(x, y):
+    ...     return y > x
+    """
+    predicate.takes_arrays = True  # type: ignore[attr-defined]
+    return predicate
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +108,10 @@ class Region:
         try:
             if self.takes_vector and not hasattr(self.predicate, "py_func"):
                 result = np.asarray(self.predicate(theta), dtype=bool)
+            elif batch and getattr(self.predicate, "takes_arrays", False):
+                index = {name: i for i, name in enumerate(names)}
+                columns = [theta[..., index[name]] if name in index else np.full(batch, fixed[name]) for name in self.arguments]
+                result = np.asarray(self.predicate(*columns), dtype=bool)
             else:
                 result = np.array([bool(self.predicate(*row)) for row in self._rows(theta, names, fixed)], dtype=bool).reshape(batch)
         except Exception as error:
@@ -99,7 +119,7 @@ class Region:
         if result.shape != batch:
             raise PriorError(
                 f"region '{self.name}': the predicate must give booleans of shape {batch} for theta of shape {theta.shape}, "
-                f"got shape {result.shape}; write theta[..., i], not theta[i]"
+                f"got shape {result.shape}" + ("; write theta[..., i], not theta[i]" if self.takes_vector else "")
             )
         return result
 

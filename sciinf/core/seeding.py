@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sciinf.core.errors import ConfigError
+from sciinf.core.errors import ConfigError, shown
 
 __all__ = ["check_seed", "child_sequence", "generator", "legacy_state"]
 
@@ -21,7 +21,7 @@ def check_seed(seed: Any) -> int:
         Unless it is an integer in [0, 2**64).
     """
     if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= int(seed) < 2**64:
-        raise ConfigError(f"seed must be an integer in [0, 2**64), got {seed!r}")
+        raise ConfigError(f"seed must be an integer in [0, 2**64), got {shown(seed)}")
     return int(seed)
 
 

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sciinf.core.atomic import write_text
-from sciinf.core.errors import ConfigError, DataError
+from sciinf.core.errors import ConfigError, DataError, shown
+from sciinf.core.user_paths import what_is_at
 from sciinf.results import manifest as manifests
 from sciinf.results.run_log import run_log
 
@@ -124,8 +125,8 @@ class RunDirectory:
             If another process is writing it, or it cannot be written.
         """
         path = Path(path)
-        if not (path / "manifest.json").exists():
-            raise DataError(f"'{path.name}' is not a run directory: it has no manifest.json")
+        if not what_is_at(path / "manifest.json"):
+            raise DataError(f"{shown(path.name)} is not a run directory: it has no manifest.json")
         _check_room(path)
         directory = cls(path)
         directory._acquire()
@@ -142,7 +143,13 @@ class RunDirectory:
             If another process holds it.
         """
         while True:
-            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                handle = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise ConfigError(
+                    f"'{self.lock.name}' in the run directory '{self.path.name}' cannot be opened ({error.strerror}). Remove it, "
+                    "or give another folder"
+                ) from error
             if not _try_lock(handle):
                 os.close(handle)
                 raise ConfigError(
@@ -229,6 +236,19 @@ def _try_lock(handle: int) -> bool:
     return True
 
 
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it; `Path.mkdir` with ``parents`` calls itself for each, and many do not fit on the stack."""
+    missing: list[Path] = []
+    for folder in (path, *path.parents):
+        try:
+            folder.mkdir(exist_ok=True)
+            break
+        except FileNotFoundError:
+            missing.append(folder)
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+
+
 def _check_room(path: Path) -> None:
     """Make the folder, write a file into it and look at the free space.
 
@@ -238,12 +258,13 @@ def _check_room(path: Path) -> None:
         If one of these fails.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
         with tempfile.TemporaryFile(dir=path) as trial:
             trial.write(b"\0" * 4096)
         free = shutil.disk_usage(path).free
-    except OSError as error:
-        raise ConfigError(f"the run directory '{path.name}' cannot be written ({error.strerror}). Give a folder that can be") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"the run directory {shown(path.name)} cannot be written ({why}). Give a folder that can be") from error
     if free < _LEAST_FREE:
         raise ConfigError(
             f"the disk of the run directory '{path.name}' has {free / 2**20:.1f} MiB left, a run needs at least "
@@ -262,7 +283,7 @@ def load(path: Path | str) -> Posterior:
     from sciinf.results import storage
 
     path = Path(path)
-    if not path.is_dir():
+    if what_is_at(path) != "folder":
         return storage.load(path)
     directory = RunDirectory(path)
     if not directory.posterior.exists():

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciinf.core.errors import ConfigError
+from sciinf.core.errors import ConfigError, shown
 from sciinf.core.parameter import check_name
 from sciinf.core.seeding import check_seed
+from sciinf.core.user_paths import user_path
 from sciinf.run.tables import Table
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Config", "JointTable", "ParameterTable", "load_config", "parse_config"]
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_LONGEST_NAME = 200  # characters of a key or a run; file systems take 255, and what stands beside the folder is named after it
+_DEEPEST = 32  # tables and arrays in one another; the deepest that any key needs is five
+_MANY_DIGITS = re.compile(r"[0-9][0-9_]{639,}")  # as many as Python is sure to read
 
 
 @dataclass(frozen=True)
@@ -116,16 +120,14 @@ def load_config(path: Path | str, *, seed: int | None = None) -> Config:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text ({error})") from error
+    except ValueError as error:
+        raise ConfigError(f"{shown(str(path))}: cannot be read ({error}). Give the path of a TOML file") from error
     return parse_config(text, source=path.name, base=path.resolve().parent, seed=seed)
 
 
 def parse_config(text: str, *, source: str, base: Path, seed: int | None = None) -> Config:
     """Read the text of a config; ``source`` names it in messages and ``base`` is where its relative paths start."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}") from error
-    top = Table(source, (), content)
+    top = Table(source, (), _content(text, source))
     run = top.table("run")
     engine = top.table("engine", required=True)
     engine.string("kind")
@@ -142,7 +144,7 @@ def parse_config(text: str, *, source: str, base: Path, seed: int | None = None)
         base=base,
         name=_run_name(run, default=Path(source).stem),
         seed=run.integer("seed", seed, low=0) if seed is not None else run.integer("seed", low=0),
-        output=None if output is None else base / Path(output).expanduser(),
+        output=None if output is None else base / user_path(run.key_path("output"), output),
         on_nan=run.choice("on_nan", ("raise", "reject"), "raise"),
         repeats=run.integer("repeats", 1, low=1),
         engine=engine.content,
@@ -156,11 +158,59 @@ def parse_config(text: str, *, source: str, base: Path, seed: int | None = None)
     return config.override(seed=seed)
 
 
+def _content(text: str, source: str) -> dict[str, Any]:
+    """What a TOML text holds.
+
+    Raises
+    ------
+    ConfigError
+        If it is not TOML, or holds what no setting can be: tables or arrays nested beyond use, an integer beyond 64 bits.
+    """
+    if text.startswith("\ufeff"):
+        raise ConfigError(f"{source}: begins with a byte order mark, which TOML does not allow. Save it as UTF-8 without one")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(
+            f"{source}: tables or arrays are nested too deeply to be read; at most {_DEEPEST} may stand in one another"
+        ) from None
+    except ValueError as error:
+        digits = _MANY_DIGITS.search(text)
+        line = f" in line {text.count(chr(10), 0, digits.start()) + 1}" if digits else ""
+        raise ConfigError(f"{source}: a number{line} has more digits than can be read ({error}). Shorten it") from error
+    _check_content(content, source)
+    return content
+
+
+def _check_content(content: dict[str, Any], source: str) -> None:
+    """Refuse what no setting can be, wherever it stands, so that nothing behind needs to think of it."""
+    left: list[tuple[tuple[str, ...], Any]] = [((), content)]
+    while left:
+        path, value = left.pop()
+        if path and len(path[-1]) > _LONGEST_NAME:
+            raise ConfigError(f"{source}: the key {shown(path[-1])} is too long; no key has more than {_LONGEST_NAME} characters")
+        if len(path) > _DEEPEST:
+            start = ".".join(path[:4])
+            raise ConfigError(f"{source}: {start}... is nested too deeply; at most {_DEEPEST} tables or arrays may stand in one another")
+        if isinstance(value, dict):
+            left.extend(((*path, key), item) for key, item in value.items())
+        elif isinstance(value, list):
+            left.extend(((*path, str(i)), item) for i, item in enumerate(value))
+        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise ConfigError(
+                f"{source}: {'.'.join(path)} must be an integer within 64 bits, got {shown(value)}. Write a large number as 1e30"
+            )
+
+
 def _run_name(run: Table, default: str) -> str:
     """The run's name, fit for a folder's."""
     name = str(run.string("name", default))
     if not _RUN_NAME.fullmatch(name):
-        raise ConfigError(f"{run.key_path('name')} must be made of letters, digits and _ . + - (it names a folder), got {name!r}")
+        raise ConfigError(f"{run.key_path('name')} must be made of letters, digits and _ . + - (it names a folder), got {shown(name)}")
+    if len(name) > _LONGEST_NAME:
+        raise ConfigError(f"{run.key_path('name')} must have at most {_LONGEST_NAME} characters (it names a folder), got {len(name)}")
     return name
 
 
@@ -231,4 +281,7 @@ def _resources(table: Table) -> Resources:
         "checkpoint_every": table.number("checkpoint_every", defaults.checkpoint_every, positive=True),
     }
     table.finish()
-    return Resources(**result)
+    try:
+        return Resources(**result)
+    except ConfigError as error:
+        raise ConfigError(f"{table.where}: {error}") from error

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from sciinf.core.engine import Engine
-from sciinf.core.errors import ConfigError, DataError, PriorError, nearest_names
+from sciinf.core.errors import ConfigError, DataError, PriorError, nearest_names, shown
 
 __all__ = ["ENGINES", "build_engine", "engine_module", "template"]
 
@@ -26,7 +26,7 @@ def engine_module(kind: str, where: str = "") -> ModuleType:
         If there is no such kind; names the nearest.
     """
     if kind not in ENGINES:
-        raise ConfigError(f"{where}{kind!r} is not an engine kind: {nearest_names(kind, ENGINES)}")
+        raise ConfigError(f"{where}{shown(kind)} is not an engine kind: {nearest_names(kind, ENGINES)}")
     return importlib.import_module(ENGINES[kind])
 
 

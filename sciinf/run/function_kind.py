@@ -8,12 +8,14 @@ import inspect
 import linecache
 import sys
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sciinf.core.engine import Engine
-from sciinf.core.errors import ConfigError, nearest_names
+from sciinf.core.errors import ConfigError, SciinfError, nearest_names, shown
+from sciinf.core.user_paths import user_path, what_is_at
 from sciinf.run.tables import Table
 
 __all__ = ["TEMPLATE", "from_config", "input_files"]
@@ -104,14 +106,14 @@ def from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path
     reader.finish()
     place, separator, attribute = target.rpartition(":")
     if not separator or not place or not attribute:
-        raise ConfigError(f"target must be 'FILE.py:NAME' or 'module:NAME', got {target!r}")
+        raise ConfigError(f"target must be 'FILE.py:NAME' or 'module:NAME', got {shown(target)}")
     path = data.get("target")
     if path is None and place.endswith(".py"):
-        path = base / Path(place).expanduser()
+        path = base / user_path("target", place)
     module = _load_file(path) if path is not None else _import(place, base)
     names = [name for name in vars(module) if not name.startswith("_")]
     if not hasattr(module, attribute):
-        raise ConfigError(f"target {target!r}: {module.__name__} has no '{attribute}': {nearest_names(attribute, names)}")
+        raise ConfigError(f"target {shown(target)}: {module.__name__} has no '{attribute}': {nearest_names(attribute, names)}")
     return _engine_of(getattr(module, attribute), target)
 
 
@@ -121,8 +123,8 @@ def input_files(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path
     if "target" in data:
         return {"target": data["target"]}
     if place.endswith(".py"):
-        return {"target": base / Path(place).expanduser()}
-    spec = importlib.util.find_spec(place)
+        return {"target": base / user_path("target", place)}
+    spec = _spec_of(place)
     return {"target": Path(spec.origin)} if spec is not None and spec.has_location and spec.origin else {}
 
 
@@ -132,19 +134,24 @@ def _engine_of(found: Any, target: str) -> Engine:
         return found
     if not callable(found):
         raise ConfigError(
-            f"target {target!r} must be an engine or a function without arguments that builds one, got {type(found).__name__}"
+            f"target {shown(target)} must be an engine or a function without arguments that builds one, got {type(found).__name__}"
         )
-    required = [
-        item.name
-        for item in inspect.signature(found).parameters.values()
-        if item.default is item.empty and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)
-    ]
+    try:
+        arguments = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"target {shown(target)} must be a function without arguments written in Python ({error})") from error
+    required = [item.name for item in arguments if item.default is item.empty and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
     if required:
-        raise ConfigError(f"target {target!r} must be callable without arguments, but it needs {', '.join(required)}")
-    engine = found()
+        raise ConfigError(f"target {shown(target)} must be callable without arguments, but it needs {', '.join(required)}")
+    try:
+        engine = found()
+    except SciinfError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"target {shown(target)} failed when it was called: {_last_line(error, _file_of(found))}") from error
     if not isinstance(engine, Engine):
         raise ConfigError(
-            f"target {target!r} returned a {type(engine).__name__}, which is not an engine (parameters, log_likelihood, "
+            f"target {shown(target)} returned a {type(engine).__name__}, which is not an engine (parameters, log_likelihood, "
             "log_likelihood_many, default_priors, fingerprint). Return FunctionEngine(log_likelihood, names, version='1')"
         )
     return engine
@@ -152,13 +159,13 @@ def _engine_of(found: Any, target: str) -> Engine:
 
 def _load_file(path: Path) -> ModuleType:
     """Run a Python file as the module of its own name, which worker processes can import again."""
-    if not path.is_file():
-        raise ConfigError(f"target file '{path.name}' was not found beside the config. Its path is relative to the config's folder")
+    if what_is_at(path) != "file":
+        raise ConfigError(f"target file {shown(path.name)} was not found beside the config. Its path is relative to the config's folder")
     path, name = path.resolve(), path.stem
     if not name.isidentifier():
         raise ConfigError(f"target file '{path.name}' must have a name that Python can import (letters, digits, underscore)")
-    if name not in _LOADED and importlib.util.find_spec(name) is not None:
-        origin = getattr(importlib.util.find_spec(name), "origin", None)
+    if name not in _LOADED and (name in sys.modules or _spec_of(name) is not None):
+        origin = getattr(_spec_of(name), "origin", None)
         if origin is None or Path(origin).resolve() != path:
             raise ConfigError(f"target file '{path.name}' has the name of another module ('{name}'). Rename it, to my_{path.name} say")
     linecache.checkcache(str(path))
@@ -173,7 +180,7 @@ def _load_file(path: Path) -> ModuleType:
     _LOADED[name] = path
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"target file '{path.name}' failed when it was run: {_last_line(error, path)}") from error
     return module
 
@@ -183,13 +190,27 @@ def _import(name: str, base: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        beside = f" There is a file {name}.py beside the config: write '{name}.py:NAME'." if (base / f"{name}.py").is_file() else ""
-        raise ConfigError(f"target module {name!r} cannot be imported ({error}).{beside}") from error
-    except Exception as error:
-        raise ConfigError(f"target module {name!r} failed when it was imported: {type(error).__name__}: {error}") from error
+        is_beside = what_is_at(base / f"{name}.py") == "file"
+        beside = f" There is a file {name}.py beside the config: write '{name}.py:NAME'." if is_beside else ""
+        raise ConfigError(f"target module {shown(name)} cannot be imported ({error}).{beside}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"target module {shown(name)} failed when it was imported: {type(error).__name__}: {error}") from error
 
 
-def _last_line(error: Exception, path: Path) -> str:
+def _spec_of(name: str) -> ModuleSpec | None:
+    """Where a module is found by its name; None where it is not, or is one that was never found (``__main__``)."""
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+
+
+def _file_of(function: Any) -> Path:
+    """The file that a function was written in, for a line number."""
+    return Path(getattr(getattr(function, "__code__", None), "co_filename", ""))
+
+
+def _last_line(error: BaseException, path: Path) -> str:
     """What went wrong in a user's file, and in which line of it."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from typing import Any
 
 from sciinf.core.errors import ConfigError
 from sciinf.core.fingerprint import sha256_of, sha256_of_file
+from sciinf.core.user_paths import user_path, what_is_at
 from sciinf.results.run_log import scrub
 
 __all__ = [
@@ -66,9 +68,11 @@ class HashedPath:
 
     @classmethod
     def of(cls, key: str, value: str) -> HashedPath:
-        """The stand-in for a value that names a file or folder."""
+        """The stand-in for a value that looks like an absolute path; hashed where it is one that the engine reads."""
         path, suffix = split_suffix(value)
-        return cls(key, sha256_of_path(path), suffix)
+        if not key.startswith("engine."):
+            return cls(key, "unknown", suffix)
+        return cls(key, sha256_of_path(user_path(key, str(path))), suffix)
 
 
 def split_suffix(value: str) -> tuple[Path, str]:
@@ -80,17 +84,21 @@ def split_suffix(value: str) -> tuple[Path, str]:
     (':engine', '')
     """
     match = re.fullmatch(r"(.+\.py)(:\w+)", value)
-    return (Path(match.group(1)).expanduser(), match.group(2)) if match else (Path(value).expanduser(), "")
+    return (Path(match.group(1)), match.group(2)) if match else (Path(value), "")
 
 
 def sha256_of_path(path: Path) -> str:
-    """sha256 of a file, or of the names and hashes of a folder's files; "unknown" where there is nothing, or too much."""
-    if path.is_file():
-        return sha256_of_file(path)
-    if path.is_dir():
-        files = [item for item in sorted(path.rglob("*")) if item.is_file()]
-        if len(files) <= _MAX_FILES:
-            return sha256_of({item.relative_to(path).as_posix(): sha256_of_file(item) for item in files})
+    """sha256 of a file, or of the names and hashes of a folder's files; "unknown" where there is nothing to read, or too much."""
+    try:
+        if what_is_at(path) == "file":
+            return sha256_of_file(path)
+        if what_is_at(path) == "folder":
+            inside = list(itertools.islice(path.rglob("*"), _MAX_FILES + 1))
+            if len(inside) <= _MAX_FILES:
+                files = [item for item in sorted(inside) if what_is_at(item) == "file"]
+                return sha256_of({item.relative_to(path).as_posix(): sha256_of_file(item) for item in files})
+    except OSError:  # a file that may not be read
+        pass
     return "unknown"
 
 
@@ -118,24 +126,32 @@ def portable_text(text: str, source: str) -> tuple[str, tuple[HashedPath, ...]]:
         If a path cannot be replaced without changing something else.
     """
     content = tomllib.loads(text)
-    found: dict[str, HashedPath] = {}
+    stand_ins: dict[str, HashedPath] = {}
     for key, value in strings_of(content):
-        if is_absolute(value) and value not in found:
-            found[value] = HashedPath.of(key, value)
+        if is_absolute(value) and value not in stand_ins:
+            stand_ins[value] = HashedPath.of(key, value)
     result = text
-    for value, stand_in in found.items():
+    for value, stand_in in stand_ins.items():
         for written in (json.dumps(value, ensure_ascii=False), f"'{value}'"):
             result = result.replace(written, f'"{stand_in}"')
     result = scrub(result)
     if result == text:
         return text, ()
-    expected = {key: str(found[value]) if value in found else scrub(value) for key, value in strings_of(content)}
-    if dict(strings_of(tomllib.loads(result))) != expected:
+    expected = {key: str(stand_ins[value]) if value in stand_ins else scrub(value) for key, value in strings_of(content)}
+    if _strings_in(result) != expected:
         raise ConfigError(
-            f"{source}: cannot copy this config without its absolute paths ({', '.join(item.key for item in found.values())}). "
+            f"{source}: cannot copy this config without its absolute paths ({', '.join(item.key for item in stand_ins.values())}). "
             "Write them as plain one-line strings, or relative to the config's folder"
         )
-    return result, tuple(found.values())
+    return result, tuple(stand_ins.values())
+
+
+def _strings_in(text: str) -> dict[str, str] | None:
+    """Every string of a TOML text by its key path; None where the text is no TOML."""
+    try:
+        return dict(strings_of(tomllib.loads(text)))
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def relative_folder(folder: Path, start: Path) -> str | None:
@@ -151,8 +167,8 @@ def relative_folder(folder: Path, start: Path) -> str | None:
 def find_by_hash(sha256: str, folders: Iterable[Path]) -> Path | None:
     """The first file directly in one of the ``folders`` whose content has this sha256."""
     for folder in folders:
-        if folder.is_dir():
+        if what_is_at(folder) == "folder":
             for item in sorted(folder.iterdir()):
-                if item.is_file() and not item.name.startswith(".") and sha256_of_file(item) == sha256:
+                if what_is_at(item) == "file" and not item.name.startswith(".") and sha256_of_file(item) == sha256:
                     return item
     return None

@@ -14,12 +14,13 @@ from typing import Any
 from sciinf.core.engine import citations_of, edges_of, references_of
 from sciinf.core.errors import ConfigError, PriorError
 from sciinf.core.problem import Problem
+from sciinf.core.user_paths import user_path, what_is_at
 from sciinf.run.config import Config
 from sciinf.run.engines import build_engine, engine_module
 from sciinf.run.paths import portable_text, relative_folder, sha256_of_path
 from sciinf.run.priors import build_priors
 
-__all__ = ["Prepared", "data_by_key", "prepare"]
+__all__ = ["Prepared", "check_sampler", "data_by_key", "prepare"]
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +97,8 @@ def data_by_key(given: Mapping[str, Path | str]) -> dict[str, Path]:
     """
     result = {}
     for key, value in given.items():
-        path = Path(value).expanduser()
-        if not path.exists():
+        path = user_path(f"--data {key}", str(value))
+        if not what_is_at(path):
             raise ConfigError(f"--data {key}={value}: there is no such file or folder")
         result[key.rpartition(".")[2]] = path.resolve()
     return result
@@ -127,6 +128,22 @@ def prepare(config: Config, data: Mapping[str, Path] | None = None) -> Prepared:
         raise type(error)(f"{config.source}: {error}") from error
     copy, _ = portable_text(config.text, config.source)
     return Prepared(config, problem, defaults, hash_inputs(config.engine, config.base, data), copy)
+
+
+def check_sampler(prepared: Prepared) -> None:
+    """Refuse settings that do not fit the problem, before anything is written.
+
+    Raises
+    ------
+    ConfigError
+        With the file's name in front.
+    """
+    from sciinf.samplers.sample import resolved_settings
+
+    try:
+        resolved_settings(prepared.problem, prepared.config.settings)
+    except ConfigError as error:
+        raise ConfigError(f"{prepared.config.source}: [sampler]: {error}") from error
 
 
 def hash_inputs(table: Mapping[str, Any], base: Path, data: Mapping[str, Path]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from sciinf.core.engine import Engine
-from sciinf.core.errors import ConfigError, PriorError, nearest_names
+from sciinf.core.errors import ConfigError, PriorError, nearest_names, shown
 from sciinf.core.joint_priors import JOINT_PRIORS, Joint
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet, constrained
@@ -77,7 +77,9 @@ def _check_names(config: Config, engine: Engine) -> None:
     places += [(f"[priors.{table.label}] names", name) for table in config.joints for name in table.names]
     for place, name in places:
         if name not in engine.parameters:
-            raise ConfigError(f"{config.source}: {place}: the engine has no parameter '{name}': {nearest_names(name, engine.parameters)}")
+            raise ConfigError(
+                f"{config.source}: {place}: the engine has no parameter {shown(name)}: {nearest_names(name, engine.parameters)}"
+            )
 
 
 def _take(
@@ -157,12 +159,12 @@ def _joint(config: Config, table: JointTable, given: Mapping[str, ParameterTable
 def _prior(place: str, key: str, kind: str, numbers: Mapping[str, Any], kinds: Mapping[str, type]) -> Any:
     """A prior of a named kind from its keys."""
     if kind not in kinds:
-        raise ConfigError(f"{place} {key} = {kind!r} is not known: {nearest_names(kind, kinds)}")
+        raise ConfigError(f"{place} {key} = {shown(kind)} is not known: {nearest_names(kind, kinds)}")
     allowed = {item.name: item for item in fields(kinds[kind]) if item.init}
     for name in numbers:
         if name not in allowed:
             labels = () if key == "kind" else ("latex", "unit", "periodic")
-            raise ConfigError(f"{place} {key} = {kind!r} has an unknown key '{name}': {nearest_names(name, (*allowed, *labels))}")
+            raise ConfigError(f"{place} {key} = {kind!r} has an unknown key {shown(name)}: {nearest_names(name, (*allowed, *labels))}")
     required = [name for name, item in allowed.items() if item.default is MISSING and item.default_factory is MISSING]
     if missing := [name for name in required if name not in numbers]:
         raise ConfigError(f"{place} {key} = {kind!r} needs {', '.join(missing)} (its keys: {', '.join(allowed) or 'none'})")
@@ -171,7 +173,7 @@ def _prior(place: str, key: str, kind: str, numbers: Mapping[str, Any], kinds: M
     except (PriorError, ConfigError) as error:
         raise PriorError(f"{place}: {error}") from error
     except (TypeError, ValueError) as error:
-        raise PriorError(f"{place} {key} = {kind!r} cannot use {dict(numbers)}: {error}") from error
+        raise PriorError(f"{place} {key} = {kind!r} cannot use {shown(dict(numbers))}: {error}") from error
 
 
 def _with_regions(config: Config, result: PriorSet, default: PriorSet | None) -> PriorSet:
@@ -187,5 +189,8 @@ def _with_regions(config: Config, result: PriorSet, default: PriorSet | None) ->
                 f"{config.source}: the engine's region '{region.name}' needs the sampled parameters {', '.join(default.names)}, "
                 f"this config has {', '.join(result.names)}"
             )
-        result = constrained(result, region.name, region.predicate, region.version, region.mass if same else None)
+        try:
+            result = constrained(result, region.name, region.predicate, region.version, region.mass if same else None)
+        except PriorError as error:
+            raise PriorError(f"{config.source}: {error}") from error
     return result

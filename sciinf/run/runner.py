@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from sciinf.core.atomic import write_text
 from sciinf.core.engine import edges_of
 from sciinf.core.errors import SciinfWarning
+from sciinf.core.user_paths import what_is_at
 from sciinf.results.run_directory import RunDirectory
 from sciinf.results.run_log import run_log
 from sciinf.run.config import Config, load_config
-from sciinf.run.prepare import Prepared, data_by_key, prepare
+from sciinf.run.prepare import Prepared, check_sampler, data_by_key, prepare
 from sciinf.run.stored import open_run
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ def run(config: Config | Path | str, options: RunOptions | None = None) -> Poste
     options = options or RunOptions()
     config = config if isinstance(config, Config) else load_config(config)
     prepared = prepare(config.override(workers=options.workers), data_by_key(options.data))
+    check_sampler(prepared)
     path = output_of(config, options)
-    going_on = options.resume and (path / "manifest.json").exists()
+    going_on = options.resume and what_is_at(path / "manifest.json") == "file"
     with RunDirectory.open(path) if going_on else RunDirectory.create(path, overwrite=options.overwrite) as directory:
         return run_prepared(directory, prepared, options, resume=going_on)
 

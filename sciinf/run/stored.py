@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sciinf.core.errors import ConfigError, DataError, ResumeError
+from sciinf.core.user_paths import what_is_at
 from sciinf.results import manifest as manifests
 from sciinf.run.config import Config, parse_config
 from sciinf.run.engines import engine_module
@@ -154,7 +155,7 @@ def open_run(path: Path | str) -> StoredRun:
         If it is not a run directory, or its manifest is damaged.
     """
     path = Path(path)
-    if not (path / "manifest.json").exists():
-        what = "does not exist" if not path.exists() else "is not a run directory: it has no manifest.json"
+    if not what_is_at(path / "manifest.json"):
+        what = "does not exist" if not what_is_at(path) else "is not a run directory: it has no manifest.json"
         raise DataError(f"'{path}' {what}")
     return StoredRun(path, manifests.read(path / "manifest.json"))

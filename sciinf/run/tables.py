@@ -7,11 +7,19 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sciinf.core.errors import ConfigError, nearest_names
+from sciinf.core.errors import ConfigError, nearest_names, shown
 
 __all__ = ["Table", "describe_value"]
 
 _MISSING: Any = object()
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a number is finite as a float64."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest float64
+        return False
 
 
 def describe_value(value: Any) -> str:
@@ -25,11 +33,11 @@ def describe_value(value: Any) -> str:
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int):
-        return f"the integer {value}"
+        return f"the integer {shown(value)}"
     if isinstance(value, float):
         return f"the number {value!r}"
     if isinstance(value, str):
-        return f"the string {value!r}"
+        return f"the string {shown(value)}"
     if isinstance(value, list):
         return f"an array of {len(value)}"
     if isinstance(value, Mapping):
@@ -104,7 +112,7 @@ class Table:
         names = list(allowed)
         value = self._take(key, default, f"one of {', '.join(names)}", lambda value: isinstance(value, str))
         if value is not default and value not in names:
-            raise ConfigError(f"{self.key_path(key)} = {value!r} is not known: {nearest_names(value, names)}")
+            raise ConfigError(f"{self.key_path(key)} = {shown(value)} is not known: {nearest_names(value, names)}")
         return value
 
     def integer(self, key: str, default: Any = _MISSING, *, low: int | None = None) -> Any:
@@ -119,8 +127,9 @@ class Table:
         expected = "a positive number" if positive else "a finite number"
 
         def accepts(value: Any) -> bool:
-            real = isinstance(value, (int, float)) and not isinstance(value, bool)
-            return real and math.isfinite(value) and (value > 0 or not positive)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                return False
+            return _is_finite(value) and (value > 0 or not positive)
 
         value = self._take(key, default, expected, accepts)
         return value if value is default else float(value)
@@ -168,4 +177,4 @@ class Table:
         """
         for key, value in self._left.items():
             kind = "table" if isinstance(value, dict) else "key"
-            raise ConfigError(f"{self.where} has an unknown {kind} '{key}': {nearest_names(key, self._known)}")
+            raise ConfigError(f"{self.where} has an unknown {kind} {shown(key)}: {nearest_names(key, self._known)}")

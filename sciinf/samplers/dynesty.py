@@ -43,8 +43,11 @@ def resolved(problem: Problem, settings: Dynesty) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If the compiled engine is asked for and the problem or the settings have none.
+        If there are too few live points for the number of parameters, or the compiled engine is asked for and the problem or the
+        settings have none.
     """
+    if settings.n_live <= 2 * problem.n_dim:
+        raise ConfigError(f"Dynesty: n_live must be more than 2 n_dim = {2 * problem.n_dim} for {problem.name}, got {settings.n_live}")
     form = _form(problem, settings)
     engine = "compiled" if form == "compiled" else "dynesty"
     described = {
@@ -249,8 +252,6 @@ def run(session: Session, settings: Dynesty) -> Outcome:
 
     Raises
     ------
-    ConfigError
-        If there are too few live points for the number of parameters.
     LikelihoodError
         What the likelihood raised, or that it is zero at all first points.
     Interrupted
@@ -259,8 +260,6 @@ def run(session: Session, settings: Dynesty) -> Outcome:
         If the checkpoint cannot be used.
     """
     problem = session.problem
-    if settings.n_live <= 2 * problem.n_dim:
-        raise ConfigError(f"Dynesty: n_live must be more than 2 n_dim = {2 * problem.n_dim} for {problem.name}, got {settings.n_live}")
     if _form(problem, settings) == "compiled":
         from sciinf.samplers.compiled import nested
 

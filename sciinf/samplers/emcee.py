@@ -39,8 +39,12 @@ def resolved(problem: Problem, settings: Emcee) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If the compiled engine is asked for and the problem or the moves have none.
+        If there are too few walkers for the number of parameters, or the compiled engine is asked for and the problem or the moves
+        have none.
     """
+    n_dim = problem.n_dim
+    if settings.n_walkers < 2 * n_dim:
+        raise ConfigError(f"Emcee: n_walkers must be at least 2 n_dim = {2 * n_dim} for {problem.name}, got {settings.n_walkers}")
     compiled = _compiled(problem, settings) is not None
     return {**settings.describe(), "engine": "compiled" if compiled else "emcee", "form": "compiled" if compiled else "batched"}
 
@@ -138,7 +142,7 @@ def run(session: Session, settings: Emcee) -> Outcome:
     Raises
     ------
     ConfigError
-        If there are too few walkers for the number of parameters, or start points of the wrong shape or outside the prior.
+        If given start points have the wrong shape or lie outside the prior.
     LikelihoodError
         What the likelihood raised, or that it is zero at all start points.
     Interrupted
@@ -146,9 +150,6 @@ def run(session: Session, settings: Emcee) -> Outcome:
     ResumeError
         If the checkpoint cannot be used.
     """
-    n_dim = session.problem.n_dim
-    if settings.n_walkers < 2 * n_dim:
-        raise ConfigError(f"Emcee: n_walkers must be at least 2 n_dim = {2 * n_dim} for {session.problem.name}, got {settings.n_walkers}")
     chain = _Chain(session, settings)
     chain.begin()
     stopped = chain.until_converged() if settings.n_steps is None else chain.advance(settings.n_steps)

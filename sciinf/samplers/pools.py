@@ -24,17 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.counters import COUNTER_FIELDS, Counts
-from sciinf.core.errors import ConfigError, LikelihoodError
+from sciinf.core.errors import ConfigError, LikelihoodError, shown
 from sciinf.core.problem import Problem
 
-__all__ = ["ExecutorPool", "Pool", "ProcessPool", "SerialPool", "limit_threads", "open_pool", "pickled"]
+__all__ = ["MAX_WORKERS", "ExecutorPool", "Pool", "ProcessPool", "SerialPool", "check_workers", "limit_threads", "open_pool", "pickled"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Workers = int | Executor
 
+MAX_WORKERS = 1024
+"""Processes, or threads of a process, at most."""
+
 _N_FIELDS = len(COUNTER_FIELDS)
-_MAX_WORKERS = 1024
 _HELD_AT_MOST = 4
 _POINTS_NAMED = 4
 _MAIN_GUARD = "In a script, start the run under `if __name__ == '__main__':`"
@@ -346,6 +348,21 @@ def _shares(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     return [items[low:high] for low, high in itertools.pairwise(edges)]
 
 
+def check_workers(workers: Any) -> None:
+    """Refuse what no pool can be made for.
+
+    Raises
+    ------
+    ConfigError
+        If ``workers`` is neither an integer from 1 to `MAX_WORKERS` nor an executor.
+    """
+    whole = isinstance(workers, (int, np.integer))
+    if whole and not isinstance(workers, (bool, np.timedelta64)) and 1 <= workers <= MAX_WORKERS:
+        return
+    if whole or isinstance(workers, type) or not callable(getattr(workers, "submit", None)):
+        raise ConfigError(f"workers must be an integer from 1 to {MAX_WORKERS}, or an executor with submit, got {shown(workers)}")
+
+
 def open_pool(problem: Problem, workers: Workers, *, threads: int = 1) -> Pool:
     """The pool for ``workers``: 1 for this process, more for worker processes, or an executor.
 
@@ -354,8 +371,7 @@ def open_pool(problem: Problem, workers: Workers, *, threads: int = 1) -> Pool:
     ConfigError
         If ``workers`` is neither a positive integer nor an executor, or the problem cannot be sent to a worker.
     """
-    if isinstance(workers, (int, np.integer)) and not isinstance(workers, bool) and 1 <= workers <= _MAX_WORKERS:
+    check_workers(workers)
+    if isinstance(workers, (int, np.integer)):
         return SerialPool(problem) if workers == 1 else ProcessPool(problem, int(workers), threads=threads)
-    if not isinstance(workers, (int, np.integer)) and callable(getattr(workers, "submit", None)):
-        return ExecutorPool(problem, workers)
-    raise ConfigError(f"workers must be an integer from 1 to {_MAX_WORKERS}, or an executor with submit, got {workers!r}")
+    return ExecutorPool(problem, workers)

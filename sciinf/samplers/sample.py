@@ -18,6 +18,7 @@ from sciinf.core.engine import comparison_key_of, derived_of
 from sciinf.core.errors import ConfigError, DataError, ResumeError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import check_seed
+from sciinf.core.user_paths import what_is_at
 from sciinf.results import manifest as manifests
 from sciinf.results import storage
 from sciinf.results.posterior import Posterior
@@ -29,7 +30,7 @@ from sciinf.samplers.repeats import merged, repeat_seed
 from sciinf.samplers.session import Outcome, Resources, Session
 from sciinf.samplers.settings import Dynesty, Emcee, Settings
 
-__all__ = ["Resources", "run_in", "sample"]
+__all__ = ["Resources", "resolved_settings", "run_in", "sample"]
 
 _LOG = logging.getLogger(__name__)
 _FROM_PYTHON = {"origin": "python"}
@@ -119,7 +120,7 @@ def sample(
     if resume and overwrite:
         raise ConfigError("resume=True goes on with the earlier run, overwrite=True replaces it: give one of them")
     path = Path(directory)
-    going_on = resume and (path / "manifest.json").exists()
+    going_on = resume and what_is_at(path / "manifest.json") == "file"
     with RunDirectory.open(path) if going_on else RunDirectory.create(path, overwrite=overwrite) as opened:
         return _run_on_disk(plan, opened, resume=going_on, force=False, origin=_FROM_PYTHON)
 
@@ -164,6 +165,18 @@ def run_in(
     return _run_on_disk(plan, directory, resume=resume, force=force, origin=origin or _FROM_PYTHON)
 
 
+def resolved_settings(problem: Problem, settings: Settings) -> dict[str, Any]:
+    """The settings as they run for this problem, JSON-able: engine and form, and every default that the problem decides.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not fit the problem: too few walkers or live points, or a compiled engine where there is none.
+    """
+    found: dict[str, Any] = _driver(settings).resolved(problem, settings)
+    return found
+
+
 @dataclass(frozen=True)
 class _Plan:
     """Everything that was asked for, checked."""
@@ -185,7 +198,7 @@ class _Plan:
             raise ConfigError(f"settings must be Dynesty(...) or Emcee(...), got {type(settings).__name__}")
         if isinstance(repeats, bool) or not isinstance(repeats, (int, np.integer)) or repeats < 1:
             raise ConfigError(f"repeats must be a positive integer, got {repeats!r}")
-        resolved = _driver(settings).resolved(problem, settings)
+        resolved = resolved_settings(problem, settings)
         science = manifests.science(problem, resolved, seed, int(repeats))
         return cls(problem, settings, seed, int(repeats), resources, progress, resolved, science["science_hash"])
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.counters import Counts
-from sciinf.core.errors import ConfigError, LikelihoodError, SciinfError
+from sciinf.core.errors import LikelihoodError, SciinfError
 from sciinf.core.problem import Problem
 from sciinf.samplers.checkpoint import Checkpoint, CheckpointFile, Interrupted, StopSignal, sampler_versions
-from sciinf.samplers.pools import Pool, Workers
+from sciinf.samplers.pools import MAX_WORKERS, Pool, Workers, check_workers
 from sciinf.samplers.progress import Progress
+from sciinf.samplers.settings import check_integer, check_positive, plain_value
 
 __all__ = ["Outcome", "Resources", "Session", "Stop", "likelihood_of", "nothing_finite"]
 
@@ -32,7 +32,7 @@ class Resources:
     workers : int or executor
         Processes that evaluate the likelihood, or an executor.
     threads : int
-        Threads inside a batched kernel, in this process and in each worker.
+        Threads inside a batched kernel, in this process and in each worker; at most 1024.
     max_calls, max_seconds : int and float, optional
         Budget of the whole run, resumed parts included; when it is spent the run stops with status "not_converged".
     checkpoint_every : float
@@ -43,7 +43,7 @@ class Resources:
     Raises
     ------
     ConfigError
-        If a number is not positive.
+        If a number is not positive and finite, or ``workers`` is neither a number from 1 to 1024 nor an executor.
     """
 
     workers: Workers = 1
@@ -54,19 +54,16 @@ class Resources:
     max_iterations: int | None = None
 
     def __post_init__(self) -> None:
-        for name, whole in (
-            ("threads", True),
-            ("max_calls", True),
-            ("max_iterations", True),
-            ("max_seconds", False),
-            ("checkpoint_every", False),
-        ):
-            value = getattr(self, name)
-            if value is None and name not in ("threads", "checkpoint_every"):
-                continue
-            kinds = (int, np.integer) if whole else (int, float, np.number)
-            if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0 or math.isnan(float(value)):
-                raise ConfigError(f"{name} must be a positive {'integer' if whole else 'number'}, got {value!r}")
+        check_workers(self.workers)
+        check_integer("threads", self.threads, 1, MAX_WORKERS)
+        check_positive("checkpoint_every", self.checkpoint_every)
+        for name in ("max_calls", "max_iterations"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), 1)
+        if self.max_seconds is not None:
+            check_positive("max_seconds", self.max_seconds)
+        for item in fields(self):  # as JSON holds them
+            object.__setattr__(self, item.name, plain_value(getattr(self, item.name)))
 
     def describe(self) -> dict[str, Any]:
         """JSON-able; an executor by its type's name."""

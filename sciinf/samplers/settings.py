@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.arrays import finite_array
-from sciinf.core.errors import ConfigError, nearest_names
+from sciinf.core.errors import ConfigError, nearest_names, shown
 
-__all__ = ["SETTINGS", "Dynesty", "Emcee", "Settings", "settings_from"]
+__all__ = ["SETTINGS", "Dynesty", "Emcee", "Settings", "check_integer", "check_positive", "plain_value", "settings_from"]
 
 _BOUNDS = ("none", "single", "multi", "balls", "cubes")
 _PROPOSALS = ("rwalk", "slice", "rslice", "unif")
@@ -23,24 +23,49 @@ _DYNAMIC_ESS = 10_000  # dynesty's own
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}: {nearest_names(str(value), allowed)}")
+    if not isinstance(value, str) or value not in allowed:
+        near = nearest_names(value if isinstance(value, str) else "", allowed)
+        raise ConfigError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}: {near}")
 
 
-def _integer(name: str, value: Any, least: int) -> None:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ConfigError(f"{name} must be an integer of at least {least}, got {value!r}")
+def check_integer(name: str, value: Any, least: int, most: int = 2**63 - 1) -> None:
+    """Refuse what is not an integer from ``least`` to ``most``.
+
+    Raises
+    ------
+    ConfigError
+        With ``name``, the limit and the value.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
+    if not whole or value < least:
+        raise ConfigError(f"{name} must be an integer of at least {least}, got {shown(value)}")
+    if value > most:
+        raise ConfigError(f"{name} must be an integer of at most {most}, got {shown(value)}")
 
 
-def _positive(name: str, value: Any) -> None:
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)) or not 0.0 < float(value) < math.inf:
-        raise ConfigError(f"{name} must be a positive finite number, got {value!r}")
+def check_positive(name: str, value: Any) -> None:
+    """Refuse what is not a positive finite number.
+
+    Raises
+    ------
+    ConfigError
+        With ``name`` and the value.
+    """
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.timedelta64))
+    try:
+        number = float(value) if real else math.nan
+    except OverflowError:  # an integer beyond the largest float64
+        number = math.inf
+    if not 0.0 < number < math.inf:
+        raise ConfigError(f"{name} must be a positive finite number, got {shown(value)}")
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it."""
+def plain_value(value: Any) -> Any:
+    """A setting as JSON holds it."""
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, np.floating):  # a long double's item() is no float
+        return float(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -99,22 +124,22 @@ class Dynesty:
     kind: ClassVar[str] = "dynesty"
 
     def __post_init__(self) -> None:
-        _integer("Dynesty: n_live", self.n_live, 10)
-        _integer("Dynesty: queue_size", self.queue_size, 1)
-        _positive("Dynesty: dlogz", self.dlogz)
+        check_integer("Dynesty: n_live", self.n_live, 10)
+        check_integer("Dynesty: queue_size", self.queue_size, 1)
+        check_positive("Dynesty: dlogz", self.dlogz)
         _one_of("Dynesty: bound", self.bound, _BOUNDS)
         _one_of("Dynesty: proposal", self.proposal, _PROPOSALS)
         if not isinstance(self.dynamic, (bool, np.bool_)):
-            raise ConfigError(f"Dynesty: dynamic must be True or False, got {self.dynamic!r}")
+            raise ConfigError(f"Dynesty: dynamic must be True or False, got {shown(self.dynamic)}")
         if self.n_effective is not None:
-            _integer("Dynesty: n_effective", self.n_effective, 1)
+            check_integer("Dynesty: n_effective", self.n_effective, 1)
             if not self.dynamic:
                 raise ConfigError("Dynesty: n_effective is for dynamic=True; a static run stops by dlogz. Leave it out, or raise n_live")
         for name, users in (("walks", ("rwalk",)), ("slices", ("slice", "rslice"))):
             value = getattr(self, name)
             if value is None:
                 continue
-            _integer(f"Dynesty: {name}", value, 2 if name == "walks" else 1)
+            check_integer(f"Dynesty: {name}", value, 2 if name == "walks" else 1)
             if self.proposal not in users:
                 raise ConfigError(f"Dynesty: {name} is for proposal {' or '.join(map(repr, users))}, not {self.proposal!r}. Leave it out")
         _one_of("Dynesty: engine", self.engine, ("auto", "dynesty", "compiled"))
@@ -141,7 +166,7 @@ class Dynesty:
 
     def describe(self) -> dict[str, Any]:
         """JSON-able settings, ``kind`` first."""
-        return {"kind": self.kind, **{item.name: _plain(getattr(self, item.name)) for item in fields(self)}}
+        return {"kind": self.kind, **{item.name: plain_value(getattr(self, item.name)) for item in fields(self)}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,21 +227,21 @@ class Emcee:
     kind: ClassVar[str] = "emcee"
 
     def __post_init__(self) -> None:
-        _integer("Emcee: n_walkers", self.n_walkers, 4)
+        check_integer("Emcee: n_walkers", self.n_walkers, 4)
         if self.n_walkers % 2:
             raise ConfigError(f"Emcee: n_walkers must be even (the ensemble moves in two halves), got {self.n_walkers}")
         if self.n_steps is not None:
-            _integer("Emcee: n_steps", self.n_steps, 1)
-        _integer("Emcee: max_steps", self.max_steps, 1)
+            check_integer("Emcee: n_steps", self.n_steps, 1)
+        check_integer("Emcee: max_steps", self.max_steps, 1)
         _one_of("Emcee: moves", self.moves, _MOVES)
-        _positive("Emcee: tau_multiple", self.tau_multiple)
-        _positive("Emcee: rtol_tau", self.rtol_tau)
+        check_positive("Emcee: tau_multiple", self.tau_multiple)
+        check_positive("Emcee: rtol_tau", self.rtol_tau)
         for name, least in (("burn", 0), ("thin", 1)):
             value = getattr(self, name)
             if isinstance(value, str):
                 _one_of(f"Emcee: {name}", value, ("auto",))
             else:
-                _integer(f"Emcee: {name}", value, least)
+                check_integer(f"Emcee: {name}", value, least)
         if self.n_steps is not None and not isinstance(self.burn, str) and self.burn >= self.n_steps:
             raise ConfigError(f"Emcee: burn must be less than n_steps = {self.n_steps}, got {self.burn}")
         if isinstance(self.start, str):
@@ -232,7 +257,7 @@ class Emcee:
 
     def describe(self) -> dict[str, Any]:
         """JSON-able settings, ``kind`` first."""
-        return {"kind": self.kind, **{item.name: _plain(getattr(self, item.name)) for item in fields(self)}}
+        return {"kind": self.kind, **{item.name: plain_value(getattr(self, item.name)) for item in fields(self)}}
 
 
 Settings = Dynesty | Emcee
@@ -255,11 +280,12 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
     100
     """
     kind = options.get("kind")
-    if kind not in SETTINGS:
-        raise ConfigError(f"sampler kind must be one of {', '.join(SETTINGS)}, got {kind!r}: {nearest_names(str(kind), SETTINGS)}")
+    if not isinstance(kind, str) or kind not in SETTINGS:
+        near = nearest_names(kind if isinstance(kind, str) else "", SETTINGS)
+        raise ConfigError(f"sampler kind must be one of {', '.join(SETTINGS)}, got {shown(kind)}: {near}")
     chosen = SETTINGS[kind]
     known = [item.name for item in fields(chosen)]
     for name in options:
         if name != "kind" and name not in known:
-            raise ConfigError(f"sampler '{kind}' has no option '{name}': {nearest_names(name, known)}")
+            raise ConfigError(f"sampler '{kind}' has no option {shown(name)}: {nearest_names(name, known)}")
     return chosen(**{name: value for name, value in options.items() if name != "kind"})

@@ -27,6 +27,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet, constrained
 from sciinf.core.priors import PRIORS, Fixed, Gamma, Interpolated, LogUniform, Normal, NumberedPrior, Prior, StudentT, Triangular, Uniform
 from sciinf.core.problem import Problem
+from sciinf.core.region import of_arrays
 from sciinf.numerics import prior_set_density, prior_set_transform
 
 INF = math.inf
@@ -392,6 +393,15 @@ def test_a_plain_predicate_leaves_no_compiled_form(predicate: Any) -> None:
     assert mixed.compiled() is None
 
 
+CALLS: list[tuple[int, ...]] = []
+
+
+@of_arrays
+def below_arrays(x: Any, y: Any) -> Any:
+    CALLS.append(np.shape(x))
+    return x < y
+
+
 def test_the_mass_is_estimated_once_with_its_error() -> None:
     """Within 5 of its standard errors, the same each time, and the error is the spread over other streams."""
     priors = constrained(square(), "quarter", within_fixed, version=1)  # y < 1/2
@@ -519,3 +529,15 @@ def test_groups_of_scattered_columns() -> None:
     unit = np.random.default_rng(11).random((4, 9))
     expected = np.stack([member.prior.ppf(unit[:, i]) for i, member in enumerate(priors.members)], axis=-1)  # type: ignore[union-attr,call-arg,arg-type]
     assert np.array_equal(priors.transform(unit), expected)
+
+
+def test_a_predicate_of_arrays_is_called_once_for_a_batch() -> None:
+    plain = constrained(square(), "below", below, version=1)
+    many = constrained(square(), "below", below_arrays, version=1)
+    assert many.log_mass == plain.log_mass
+    points = np.random.default_rng(3).random((50, 2))
+    CALLS.clear()
+    assert np.array_equal(many.inside(points), plain.inside(points))
+    assert CALLS == [(50,)]
+    assert many.inside(points[0]) == plain.inside(points[0])
+    assert many.inside(points[:0]).shape == (0,)

@@ -151,3 +151,28 @@ def test_the_log_names_modules_and_lines_but_no_paths(tmp_path: Path) -> None:
     assert "ValueError: bad number" in text
     assert "outside" not in text
     assert str(Path(__file__).parent) not in text
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "x/" * 3000])
+def test_a_name_that_no_folder_can_have_is_refused_and_nothing_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        RunDirectory.create(tmp_path / name)
+    with pytest.raises(DataError, match="is not a run directory"):
+        RunDirectory.open(tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_very_deep_folder_can_be_made(tmp_path: Path) -> None:
+    deepest = tmp_path.joinpath(*["a"] * 1500)
+    RunDirectory.create(deepest).close()
+    assert deepest.is_dir()
+    for folder in (deepest, *deepest.parents):  # deeper than what takes a tree away goes
+        if folder == tmp_path:
+            break
+        folder.rmdir()
+
+
+def test_a_lock_that_is_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run" / "run.lock").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"'run.lock' in the run directory 'run' cannot be opened \(Is a directory\)"):
+        RunDirectory.create(tmp_path / "run")

@@ -109,11 +109,29 @@ BROKEN = [
     ("[engine]", "[engin]", "my.toml needs the key 'engine'.*Is 'engin' a misspelling"),
     ("[resources]", "[resource]", "my.toml has an unknown table 'resource': did you mean 'resources'"),
     ('name = "demo"', 'name = "demo', "my.toml: not valid TOML: .*line 3"),
+    ("seed = 3", 'seed = 3\noutput = "a\\u0000b"', "my.toml: run.output must be a path, got .*no path can hold the character NUL"),
+    ("seed = 3", 'seed = 3\noutput = "~nobody_lives_here/x"', "my.toml: run.output must be a path, got .*there is no such home folder"),
+    ('name = "demo"', f'name = "{"x" * 5000}"', "my.toml: run.name must have at most 200 characters .*got 5000"),
+    ('name = "demo"', f'name = "{"/" * 5000}"', r"my.toml: run.name must be made of letters.*\(5002 characters\)$"),
+    ("fixed = 2", f"fixed = {10**400}", r"my.toml: parameters.y.fixed must be an integer within 64 bits, got 10+\.\.\. \(401 characters\)"),
+    (
+        "fixed = 2",
+        f"fixed = 0x{'f' * 5000}",
+        "my.toml: parameters.y.fixed must be an integer within 64 bits, got an integer of 20000 bits",
+    ),
+    ("mean = 0\n", f"mean = {'1' * 5000}\n", "my.toml: a number in line 12 has more digits than can be read"),
+    ("mean = 0\n", "mean = " + "[" * 3000 + "]" * 3000 + "\n", "my.toml: tables or arrays are nested too deeply to be read"),
+    ("mean = 0\n", "mean = " + "[" * 40 + "]" * 40 + "\n", r"my.toml: parameters.x.mean.0\.\.\. is nested too deeply; at most 32"),
+    ("[parameters.y]", f"[parameters.{'y.' * 400}y]", r"my.toml: parameters.y.y.y\.\.\. is nested too deeply; at most 32"),
+    ("[parameters.y]", f"[parameters.{'y' * 5000}]", r"my.toml: the key 'y+\.\.\. \(5002 characters\) is too long"),
+    ("workers = 2", "workers = 2000", r"my.toml: \[resources\]: workers must be an integer from 1 to 1024"),
+    ("workers = 2", "threads = 2000", r"my.toml: \[resources\]: threads must be an integer of at most 1024, got 2000"),
+    ("\n[run]", "\ufeff[run]", "my.toml: begins with a byte order mark"),
     ("[parameters.y]", "[[parameters.y]]", "my.toml: parameters.y must be a table, got an array of 1"),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "message"), BROKEN, ids=[new or f"no {old}" for old, new, _ in BROKEN])
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN, ids=[new[:60] or f"no {old}" for old, new, _ in BROKEN])
 def test_what_is_wrong_is_named_with_file_key_and_nearest_name(old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(ConfigError, match=rf"^(?s:{message})"):
@@ -143,3 +161,10 @@ def test_the_template_of_the_function_kind_is_a_valid_config() -> None:
     config = parse(TEMPLATE)
     assert config.name == "my_run"
     assert [item.name for item in config.parameters] == ["slope", "intercept"]
+
+
+def test_a_path_that_is_no_path_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match=r"'a\\x00b.toml': cannot be read"):
+        load_config("a\0b.toml")
+    with pytest.raises(ConfigError, match=r"cannot be read \(File name too long\)"):
+        load_config("x" * 300 + ".toml")

@@ -30,6 +30,12 @@ number = 3
 
 def gives_a_number():
     return 3
+
+def fails():
+    raise KeyError("inside")
+
+def leaves():
+    raise SystemExit(3)
 """
 
 
@@ -98,12 +104,20 @@ WRONG = [
     ("toy_model.py:needs", "must be callable without arguments, but it needs n"),
     ("toy_model.py:number", "must be an engine or a function without arguments that builds one, got int"),
     ("toy_model.py:gives_a_number", "returned a int, which is not an engine"),
+    ("toy_model.py:fails", r"failed when it was called: KeyError: 'inside' \(line 21\)"),
+    ("toy_model.py:leaves", r"failed when it was called: SystemExit: 3 \(line 24\)"),
+    ("builtins:dict", "must be a function without arguments written in Python"),
+    ("a\0b.py:engine", "target must be a path, got .*no path can hold the character NUL"),
+    ("~nobody_lives_here/x.py:engine", "target must be a path, got .*there is no such home folder"),
+    ("x" * 300 + ".py:engine", "target file 'x+... .* was not found beside the config"),
+    ("x" * 300 + ":engine", "target module 'x+... .* cannot be imported"),
+    (".json:loads", "target module '.json' failed when it was imported"),
     ("lone_model:engine", "cannot be imported.*write 'lone_model.py:NAME'"),
     ("no_such_module_at_all:engine", "target module 'no_such_module_at_all' cannot be imported"),
 ]
 
 
-@pytest.mark.parametrize(("target", "message"), WRONG, ids=[target for target, _ in WRONG])
+@pytest.mark.parametrize(("target", "message"), WRONG, ids=[target[:40] for target, _ in WRONG])
 def test_a_wrong_target_is_a_config_error(folder: Path, target: str, message: str) -> None:
     sys.modules.pop("toy_model", None)
     with pytest.raises(ConfigError, match=rf"^my.toml: \[engine\] kind = 'function': .*{message}"):
@@ -133,3 +147,16 @@ def test_an_unknown_key_and_a_missing_target(tmp_path: Path) -> None:
         build_engine({"kind": "function"}, source="my.toml", base=tmp_path, data={})
     with pytest.raises(ConfigError, match=r"unknown key 'targets': did you mean 'target'"):
         build_engine({"kind": "function", "target": "a.py:b", "targets": 1}, source="my.toml", base=tmp_path, data={})
+
+
+def test_a_module_that_was_never_found_names_no_file(tmp_path: Path) -> None:
+    assert input_files({"target": "__main__:engine"}, base=tmp_path, data={}) in (
+        {},
+        {"target": Path(str(sys.modules["__main__"].__file__))},
+    )
+    (tmp_path / "__main__.py").write_text(MODEL)
+    with pytest.raises(ConfigError, match=r"'__main__.py' has the name of another module"):
+        build(tmp_path, "__main__.py:engine")
+    (tmp_path / "toy_leaving.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ConfigError, match=r"'toy_leaving.py' failed when it was run: SystemExit: 3 \(line 2\)"):
+        build(tmp_path, "toy_leaving.py:engine")

@@ -8,6 +8,7 @@ import pytest
 
 from sciinf.core.errors import ConfigError
 from sciinf.core.fingerprint import sha256_of_file
+from sciinf.run import paths
 from sciinf.run.paths import HashedPath, find_by_hash, is_absolute, portable_text, relative_folder, sha256_of_path, strings_of
 
 PLAIN = (
@@ -110,3 +111,27 @@ def test_relative_folder_never_spells_out_the_user(tmp_path: Path, monkeypatch: 
 
 def test_strings_of_walks_tables_and_arrays() -> None:
     assert dict(strings_of({"a": {"b": ["x", 1, {"c": "y"}]}})) == {"a.b.0": "x", "a.b.2.c": "y"}
+
+
+@pytest.mark.parametrize("text", ["~x", "~nobody_lives_here/x", "/s", "/" + "x" * 5000, "/a\0b"])
+def test_a_label_that_looks_like_a_path_is_not_looked_up(text: str) -> None:
+    assert str(HashedPath.of("parameters.x.unit", text)) == "<parameters.x.unit sha256:unknown>"
+
+
+def test_a_path_that_cannot_be_looked_at_has_no_hash(tmp_path: Path) -> None:
+    assert sha256_of_path(tmp_path / ("x" * 300)) == "unknown"
+    assert str(HashedPath.of("engine.data.folder", "/" + "x" * 300)) == "<engine.data.folder sha256:unknown>"
+
+
+def test_a_folder_of_very_many_files_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    (tmp_path / "inside").mkdir()
+    monkeypatch.setattr(paths, "_MAX_FILES", 3)
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: (seen.append(i) or self / str(i) for i in range(1000)))
+    assert sha256_of_path(tmp_path) == "unknown"
+    assert len(seen) == 4
+
+
+def test_a_copy_that_would_be_no_toml_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a.toml: cannot copy this config without its absolute paths"):
+        portable_text('"/a/b" = 1\n"/c/b" = 2\n', "a.toml")

@@ -11,6 +11,7 @@ from sciinf.core.errors import ConfigError
 from sciinf.core.fingerprint import sha256_of_file
 from sciinf.run.config import load_config
 from sciinf.run.prepare import data_by_key, prepare
+from sciinf.run.runner import RunOptions, run
 
 Edit = Callable[[Path, str, str], None]
 
@@ -61,3 +62,31 @@ def test_inputs_by_key_take_the_last_part_of_it(project: Path) -> None:
     assert data_by_key({"engine.target": model}) == data_by_key({"target": str(model)}) == {"target": model.resolve()}
     with pytest.raises(ConfigError, match=r"--data folder=.*: there is no such file or folder"):
         data_by_key({"folder": project / "absent"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_walkers = 48", "n_walkers = 4", r"^toy.toml: \[sampler\]: Emcee: n_walkers must be at least 2 n_dim = 6 for toy, got 4"),
+        ("thin = 4", 'thin = 4\nengine = "compiled"', r"^toy.toml: \[sampler\]: toy cannot run compiled: toy has no compiled likelihood"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
+    project: Path, edit: Edit, old: str, new: str, message: str
+) -> None:
+    (project / "toy_model.py").write_text((project / "toy_model.py").read_text().replace('["mu", "scale"]', '["mu", "scale", "z"]'))
+    edit(
+        project / "toy.toml",
+        "[sampler]",
+        '[parameters.z]\nprior = "uniform"\nlow = 0\nhigh = 1\n[parameters.mu]\nprior = "uniform"\nlow = 0\nhigh = 1\n[sampler]',
+    )
+    edit(project / "toy_model.py", "default_priors=priors, ", "")
+    edit(project / "toy.toml", old, new)
+    with pytest.raises(ConfigError, match=message):
+        run(project / "toy.toml", RunOptions(output=project / "out", progress=False))
+    assert not (project / "out").exists()
+
+
+def test_an_input_given_by_a_path_that_is_none() -> None:
+    with pytest.raises(ConfigError, match=r"--data target must be a path, .*NUL"):
+        data_by_key({"target": "a\0b"})

@@ -107,6 +107,8 @@ def test_the_engines_region_is_cut_from_the_new_prior_too() -> None:
     assert build('[parameters.x]\nlatex = "X"\n', engine)[0].regions[0].mass == 0.5
     priors, _ = build('[parameters.x]\nprior = "uniform"\nlow = 0\nhigh = 0.5\n', engine)
     assert priors.regions[0].mass is None
+    with pytest.raises(PriorError, match=r"^my.toml: region 'below': none of \d+ prior draws lies inside"):
+        build('[parameters.x]\nprior = "uniform"\nlow = 5\nhigh = 6\n', engine)
     # P(x < y) = 3/4 for x uniform on [0, 0.5], y on [0, 1]; the estimate states its error
     assert abs(priors.log_mass - np.log(0.75)) < 5 * priors.log_mass_error
 
@@ -192,3 +194,8 @@ def test_every_kind_of_prior_can_be_written() -> None:
         text = f'[parameters.x]\nprior = "{kind}"\n' + "\n".join(lines) + "\n"
         priors, _ = build(text)
         assert type(priors.members[0].prior) is prior, kind
+
+
+def test_a_long_name_is_cut_in_the_message() -> None:
+    with pytest.raises(ConfigError, match=r"^my.toml: \[parameters.x\] prior = 'y+\.\.\. \(5002 characters\) is not known"):
+        build(f'[parameters.x]\nprior = "{"y" * 5000}"\n')

@@ -101,3 +101,11 @@ def test_describe_value_knows_every_toml_type() -> None:
     assert describe_value({}) == "a table"
     assert describe_value(1.5) == "the number 1.5"
     assert describe_value(datetime.date(2020, 1, 1)) == "a date"
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000], ids=["large", "negative", "unwritable"])
+def test_an_integer_beyond_float64_is_no_number(value: int) -> None:
+    with pytest.raises(ConfigError, match=r"my.toml: sampler.k must be a finite number, got the integer "):
+        table(k=value).number("k")
+    with pytest.raises(ConfigError, match=r"my.toml: sampler.k must be a non-empty string, got the integer "):
+        table(k=value).string("k")

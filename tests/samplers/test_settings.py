@@ -31,6 +31,13 @@ from sciinf.samplers.settings import Dynesty, Emcee, settings_from
         (Dynesty, {"dynamic": True, "n_effective": 0}, "at least 1"),
         (Dynesty, {"engine": "compiled"}, "no compiled engine"),
         (Dynesty, {"engine": "emcee"}, "'dynesty'"),
+        (Dynesty, {"n_live": 10**400}, "at most 9223372036854775807"),
+        (Dynesty, {"n_live": 10**5000}, "an integer of 16610 bits"),
+        (Dynesty, {"dlogz": 10**400}, "positive finite"),
+        (Dynesty, {"dlogz": 1j}, "positive finite"),
+        (Dynesty, {"bound": np.array(["multi", "none"])}, "must be one of"),
+        (Dynesty, {"proposal": ["rwalk"]}, "must be one of"),
+        (Dynesty, {"n_live": np.timedelta64(100, "s")}, "integer"),
         (Emcee, {"n_walkers": 33}, "even"),
         (Emcee, {"n_walkers": 2}, "at least 4"),
         (Emcee, {"n_steps": 0}, "at least 1"),
@@ -70,6 +77,8 @@ def test_an_unknown_kind_or_option_names_the_nearest() -> None:
         settings_from({"kind": "dynasty"})
     with pytest.raises(ConfigError, match="did you mean 'n_live'"):
         settings_from({"kind": "dynesty", "nlive": 100})
+    with pytest.raises(ConfigError, match=r"sampler kind must be one of dynesty, emcee, got \['dynesty'\]"):
+        settings_from({"kind": ["dynesty"]})
 
 
 def test_the_default_walk_is_long_and_grows_with_the_dimension() -> None:

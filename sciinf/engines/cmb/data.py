@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sciinf.core.errors import DataError
+from sciinf.core.errors import DataError, shown
 from sciinf.core.fingerprint import sha256_of_file
+from sciinf.core.user_paths import what_is_at
 from sciinf.engines.cmb.component import Origin
 from sciinf.engines.cmb.kernels import SIMALL_CELLS, SIMALL_L_MAX, SIMALL_L_MIN
 from sciinf.engines.cmb.lensing import CORRECTION_ORDER, Lensing, LensingData
@@ -164,14 +165,17 @@ class PlanckFiles:
             If a file is missing (all missing names, and which components need them), or its sha256 is not the expected one (expected
             and found hash, size; with ``allow_unknown_data=True`` it loads and is marked).
         """
-        missing = [name for name in FILES[component] if not (self.folder / name).is_file()]
+        missing = [name for name in FILES[component] if what_is_at(self.folder / name) != "file"]
         if missing:
-            lacking = [other for other, names in FILES.items() if any(not (self.folder / name).is_file() for name in names)]
+            lacking = [other for other, names in FILES.items() if any(what_is_at(self.folder / name) != "file" for name in names)]
             raise DataError(
                 f"component {component} needs {', '.join(missing)}: missing in the data folder (source: {self.source}). "
                 f"Components that cannot load: {', '.join(lacking)}. To supply them: {_WAYS}"
             )
-        found = {name: sha256_of_file(self.folder / name) for name in FILES[component]}
+        try:
+            found = {name: sha256_of_file(self.folder / name) for name in FILES[component]}
+        except OSError as error:
+            raise DataError(f"component {component}: its files cannot be read ({error.strerror}; source: {self.source})") from error
         wrong = [name for name, value in found.items() if value != SHA256[name]]
         if wrong and not self.allow_unknown_data:
             name = wrong[0]
@@ -301,8 +305,8 @@ def planck_data(folder: str | Path | None = None, *, allow_unknown_data: bool = 
     variable = os.environ.get(ENVIRONMENT_VARIABLE)
     if folder is not None or variable:
         chosen, told = (Path(folder), "argument folder") if folder is not None else (Path(str(variable)), ENVIRONMENT_VARIABLE)
-        if not chosen.is_dir():
-            raise DataError(f"{told}: '{chosen}' is not a folder. To supply the Planck files: {_WAYS}")
+        if what_is_at(chosen) != "folder":
+            raise DataError(f"{told}: {shown(str(chosen))} is not a folder. To supply the Planck files: {_WAYS}")
         return PlanckFiles(chosen, "folder", allow_unknown_data)
     found = find_cosmofit()
     if found is None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from sciinf.core.errors import ConfigError
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet, constrained
 from sciinf.core.priors import Uniform
+from sciinf.core.region import of_arrays
 from sciinf.engines.cmb.background import Background, theta_mc_kernel
 from sciinf.engines.cmb.theory import LATEX, PARAMETERS, UNITS, Theory
 
@@ -26,11 +30,12 @@ LCDM_BOX = {
 H0_RANGE = (55.0, 80.0)
 """Default range of a uniform prior on H0, km/s/Mpc."""
 
-_TABLE = Background().table
+_BACKGROUND = Background()
 
 
-def theta_mc_in_box(omega_b: float, omega_c: float, H0: float) -> bool:
-    """Whether 100 theta_MC of a flat model (default neutrinos) lies in the box `lcdm`.
+@of_arrays
+def theta_mc_in_box(omega_b: Any, omega_c: Any, H0: Any) -> Any:
+    """Whether 100 theta_MC of a flat model (default neutrinos) lies in the box `lcdm`, for numbers or for arrays.
 
     Examples
     --------
@@ -38,7 +43,10 @@ def theta_mc_in_box(omega_b: float, omega_c: float, H0: float) -> bool:
     (True, False)
     """
     low, high = LCDM_BOX["theta_mc"]
-    return bool(low <= theta_mc_kernel(omega_b, omega_c, H0, _TABLE, 0) <= high)
+    if np.ndim(H0):
+        theta_mc = _BACKGROUND.theta_mc(omega_b, omega_c, H0)
+        return (low <= theta_mc) & (theta_mc <= high)
+    return bool(low <= theta_mc_kernel(omega_b, omega_c, H0, _BACKGROUND.table, 0) <= high)
 
 
 def theory_priors(theory: Theory, nuisance: Sequence[Parameter] = ()) -> PriorSet:

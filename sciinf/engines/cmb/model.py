@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.engine import CompiledLikelihood
-from sciinf.core.errors import ConfigError, DataError, nearest_names
+from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
@@ -87,9 +87,11 @@ class Hybrid:
 
     def __post_init__(self) -> None:
         if self.evaluation not in ("auto", "full", "compressed"):
-            raise ConfigError(f"evaluation = {self.evaluation!r}: {nearest_names(str(self.evaluation), ('auto', 'full', 'compressed'))}")
+            raise ConfigError(
+                f"evaluation = {shown(self.evaluation)}: {nearest_names(str(self.evaluation), ('auto', 'full', 'compressed'))}"
+            )
         if self.outside not in ("error", "reject"):
-            raise ConfigError(f"outside = {self.outside!r}: {nearest_names(str(self.outside), ('error', 'reject'))}")
+            raise ConfigError(f"outside = {shown(self.outside)}: {nearest_names(str(self.outside), ('error', 'reject'))}")
         components = tuple(self.components)
         if not components:
             raise ConfigError("a Hybrid needs at least one component")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.arrays import finite_array, finite_column
-from sciinf.core.errors import ConfigError, DataError, nearest_names
+from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
 from sciinf.core.fingerprint import sha256_of
 from sciinf.engines.cmb.component import Origin
 from sciinf.engines.cmb.gaussian import Bandpowers, GaussianComponent, Window
@@ -148,9 +148,9 @@ class PlikLite(GaussianComponent):
         asked = tuple(self.spectra)
         for item in asked:
             if item not in HIGH_L_SPECTRA:
-                raise ConfigError(f"plik_lite has no spectrum '{item}': {nearest_names(item, HIGH_L_SPECTRA)}")
+                raise ConfigError(f"plik_lite has no spectrum {shown(item)}: {nearest_names(item, HIGH_L_SPECTRA)}")
         if not asked or len(set(asked)) != len(asked):
-            raise ConfigError(f"plik_lite: spectra must hold each of TT, TE, EE once at most, and one at least; got {list(asked)}")
+            raise ConfigError(f"plik_lite: spectra must hold each of TT, TE, EE once at most, and one at least; got {shown(list(asked))}")
         spectra = tuple(item for item in HIGH_L_SPECTRA if item in asked)
         _check_range(self.l_range, spectra)
         rows, windows = self._select(spectra)

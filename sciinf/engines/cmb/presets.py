@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sciinf.core.errors import ConfigError, nearest_names
-from sciinf.core.prior_base import Prior
+from sciinf.core.errors import ConfigError, PriorError, nearest_names, shown
+from sciinf.core.prior_base import Prior, real_number
 from sciinf.core.seeding import check_seed, generator
+from sciinf.core.user_paths import user_path
 from sciinf.engines.cmb.component import Component
 from sciinf.engines.cmb.data import FILES, PlanckFiles, planck_data
 from sciinf.engines.cmb.model import Hybrid
@@ -35,9 +36,9 @@ def _theory(theory: str | Theory, sample: str | None) -> Theory:
             from sciinf.engines.cmb.emulator import EmulatorTheory
 
             return EmulatorTheory(sample=sample or "theta_mc")  # type: ignore[arg-type]
-        raise ConfigError(f"theory = {theory!r}: {nearest_names(theory, THEORIES)}, or a Theory object")
+        raise ConfigError(f"theory = {shown(theory)}: {nearest_names(theory, THEORIES)}, or a Theory object")
     if sample is not None and sample not in theory.parameters:
-        raise ConfigError(f"sample = {sample!r}, but the theory given samples {', '.join(theory.parameters)}: leave sample out")
+        raise ConfigError(f"sample = {shown(sample)}, but the theory given samples {', '.join(theory.parameters)}: leave sample out")
     return theory
 
 
@@ -89,9 +90,11 @@ def planck2018(
     names = tuple(components)
     for name in names:
         if name not in FILES:
-            raise ConfigError(f"planck2018 has no component '{name}': {nearest_names(name, FILES)}")
+            raise ConfigError(f"planck2018 has no component {shown(name)}: {nearest_names(name, FILES)}")
     if "plik_lite" not in names and tuple(spectra) != HIGH_L_SPECTRA:
-        raise ConfigError(f"spectra = {list(spectra)} selects the spectra of plik_lite, which is not among the components {list(names)}")
+        raise ConfigError(
+            f"spectra = {shown(list(spectra))} selects the spectra of plik_lite, which is not among the components {list(names)}"
+        )
     chosen = _theory(theory, sample)
     files = data if data is not None else planck_data()
     made = tuple(_component(files, name, tuple(spectra)) for name in names)
@@ -163,10 +166,10 @@ _MOCK_KEYS = ("seed", "theta")
 def _known(where: str, table: Any, keys: Sequence[str]) -> dict[str, Any]:
     """A table as a dictionary; ConfigError for another type or an unknown key."""
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{where} must be a table, got {table!r}")
+        raise ConfigError(f"{where} must be a table, got {shown(table)}")
     for key in table:
         if key not in keys:
-            raise ConfigError(f"{where} has an unknown key '{key}': {nearest_names(key, keys)}")
+            raise ConfigError(f"{where} has an unknown key {shown(key)}: {nearest_names(key, keys)}")
     return dict(table)
 
 
@@ -174,7 +177,7 @@ def _strings(table: Mapping[str, Any], key: str, default: Sequence[str]) -> tupl
     """A list of strings; ConfigError for anything else."""
     value = table.get(key, default)
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value):
-        raise ConfigError(f"{key} must be a list of names, got {value!r}")
+        raise ConfigError(f"{key} must be a list of names, got {shown(value)}")
     return tuple(value)
 
 
@@ -182,7 +185,7 @@ def _string(table: Mapping[str, Any], key: str, default: Any) -> Any:
     """A string; ConfigError for anything else."""
     value = table.get(key, default)
     if value is not default and not isinstance(value, str):
-        raise ConfigError(f"{key} must be a name, got {value!r}")
+        raise ConfigError(f"{key} must be a name, got {shown(value)}")
     return value
 
 
@@ -191,14 +194,14 @@ def _files(table: Mapping[str, Any], base: Path, data: Mapping[str, Path], scrat
     entry = _known("[engine.data]", table.get("data", {}), _DATA_KEYS)
     unknown = entry.get("allow_unknown_data", False)
     if not isinstance(unknown, bool):
-        raise ConfigError(f"[engine.data] allow_unknown_data must be true or false, got {unknown!r}")
+        raise ConfigError(f"[engine.data] allow_unknown_data must be true or false, got {shown(unknown)}")
     if "lookalike" in entry:
         if "folder" in entry:
             raise ConfigError("[engine.data] has both folder and lookalike: keep one")
         return write_lookalike(scratch, check_seed(entry["lookalike"]))
     given = data.get("folder")
     if given is None and "folder" in entry:
-        given = base / Path(_string(entry, "folder", None)).expanduser()
+        given = base / user_path("[engine.data] folder", _string(entry, "folder", None))
     return planck_data(given, allow_unknown_data=unknown)
 
 
@@ -213,9 +216,12 @@ def _mock(engine: Hybrid, table: Any) -> Hybrid:
     theta = np.empty(len(engine.parameters))
     for i, name in enumerate(engine.parameters):
         value = point.get(name, medians.get(name))
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ConfigError(f"[engine.mock] theta.{name} must be a finite number, got {value!r}")
-        theta[i] = value
+        try:
+            theta[i] = real_number("theta", name, value)
+        except PriorError:
+            theta[i] = math.nan
+        if not math.isfinite(theta[i]):
+            raise ConfigError(f"[engine.mock] theta.{name} must be a finite number, got {shown(value)}")
     reasons = engine.explain(theta)
     if reasons:
         raise ConfigError(f"[engine.mock] theta has no likelihood: {'; '.join(reasons)}")
@@ -245,7 +251,7 @@ def from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path
     entry = _known("[engine]", table, _KEYS)
     preset = _string(entry, "preset", "planck2018")
     if preset != "planck2018":
-        raise ConfigError(f"preset = {preset!r}: {nearest_names(preset, ['planck2018'])}")
+        raise ConfigError(f"preset = {shown(preset)}: {nearest_names(preset, ['planck2018'])}")
     for key in data:
         if key != "folder":
             raise ConfigError(f"the cmb engine has no input '{key}': {nearest_names(key, ['folder'])}")
@@ -267,4 +273,4 @@ def input_files(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path
     if "folder" in data:
         return {"folder": data["folder"]}
     folder = table.get("data", {}).get("folder")
-    return {} if folder is None else {"folder": base / Path(folder).expanduser()}
+    return {} if folder is None else {"folder": base / user_path("[engine.data] folder", folder)}

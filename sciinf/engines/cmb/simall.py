@@ -95,6 +95,12 @@ class SimAllMock:
         return np.ascontiguousarray(density)
 
 
+def _scaled(spectra: Spectra, y: float) -> NDArray[np.float64]:
+    """D_l^EE / A_planck^2 (28,), l = 2..29, muK^2; as in the kernel, an A_planck whose square is no float64 gives 0 or infinity."""
+    with np.errstate(all="ignore"):
+        return np.asarray(spectra["EE"][SIMALL_L_MIN : SIMALL_L_MAX + 1] / np.square(np.float64(y)))
+
+
 @dataclass(frozen=True, eq=False)
 class SimAllEE:
     """Low-l EE likelihood, l = 2-29: the sum of a table's entries.
@@ -197,7 +203,7 @@ class SimAllEE:
         y = calibration(self.name, nuisance)
         lines = calibration_reason(self.name, y) + non_finite(self.name, self.requires, spectra)
         if not lines:
-            scaled = spectra["EE"][SIMALL_L_MIN : SIMALL_L_MAX + 1] / (y * y)
+            scaled = _scaled(spectra, y)
             for i in np.flatnonzero((scaled < 0.0) | (scaled >= SIMALL_D_MAX)):
                 lines.append(
                     f"{self.name}: EE at l = {i + SIMALL_L_MIN} is {scaled[i]:g} muK^2 (divided by A_planck^2), outside [0, {SIMALL_D_MAX})"
@@ -207,7 +213,7 @@ class SimAllEE:
     def predict(self, spectra: Spectra, nuisance: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
         """D_l^EE / A_planck^2 (28,), l = 2..29, muK^2, under the component's name."""
         check_spectra(self.name, self.requires, spectra.l_max)
-        return {self.name: spectra["EE"][SIMALL_L_MIN : SIMALL_L_MAX + 1] / calibration(self.name, nuisance) ** 2}
+        return {self.name: _scaled(spectra, calibration(self.name, nuisance))}
 
     def linear(self) -> None:
         """None: the table is not Gaussian in the spectra."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.arrays import as_float_array
-from sciinf.core.errors import ConfigError, MissingDependencyError, nearest_names
+from sciinf.core.errors import ConfigError, MissingDependencyError, nearest_names, shown
 from sciinf.core.fingerprint import sha256_of
 from sciinf.engines.cmb.background import Background
 from sciinf.engines.cmb.spectra import SPECTRA, Spectra, SpectraBatch
@@ -119,7 +119,7 @@ def parameters_of(sample: Scale) -> tuple[str, ...]:
     ('omega_b', 'omega_c', 'H0', 'tau', 'logA', 'n_s')
     """
     if sample not in get_args(Scale):
-        raise ConfigError(f"sample = {sample!r}: {nearest_names(str(sample), get_args(Scale))}")
+        raise ConfigError(f"sample = {shown(sample)}: {nearest_names(str(sample), get_args(Scale))}")
     return tuple(sample if name == "theta_mc" else name for name in PARAMETERS)
 
 

@@ -45,6 +45,10 @@ def test_h0_is_cut_to_the_box_and_stays_normalised() -> None:
     outside = draws[0].copy()
     outside[2] = 79.0
     assert not theta_mc_in_box(outside[0], outside[1], outside[2])
+    points = np.column_stack([omega_b, omega_c, rng.uniform(64.0, 71.0, n)])[:5000]
+    by_point = [theta_mc_in_box(*map(float, point)) for point in points]
+    assert 0.2 < np.mean(by_point) < 0.9
+    assert np.array_equal(theta_mc_in_box(*points.T), by_point)
     assert priors.log_prior(outside) == -math.inf
     copy = pickle.loads(pickle.dumps(priors))
     assert copy.log_prior(draws[0]) == priors.log_prior(draws[0])

@@ -115,6 +115,15 @@ def test_linear_moves_chi2_by_little_on_the_stored_spectra(planck_files: PlanckF
         assert abs(part.chi2(model, UNIT) - part.smooth().chi2(model, UNIT)) < 0.08
 
 
+def test_a_calibration_whose_square_is_no_float64(low_ee: SimAllEE, fiducial: Spectra) -> None:
+    huge, tiny = {"A_planck": 1e308}, {"A_planck": 1e-308}
+    assert np.all(low_ee.predict(fiducial, huge)["low_ee"] == 0.0)
+    assert low_ee.explain(fiducial, huge) == []
+    assert math.isfinite(low_ee.log_likelihood(fiducial, huge))
+    assert "outside [0, 0.3)" in low_ee.explain(fiducial, tiny)[0]
+    assert low_ee.log_likelihood(fiducial, tiny) == -math.inf
+
+
 def test_calibration_without_likelihood(low_ee: SimAllEE, fiducial: Spectra) -> None:
     for y, expected in ((0.0, -math.inf), (-1.0, -math.inf), (math.nan, math.nan), (math.inf, math.nan)):
         found = low_ee.log_likelihood(fiducial, {"A_planck": y})
