@@ -29,7 +29,7 @@ from sciinf.samplers.settings import Dynesty, Emcee, settings_from
         (Dynesty, {"dynamic": "yes"}, "True or False"),
         (Dynesty, {"n_effective": 1000}, "for dynamic=True"),
         (Dynesty, {"dynamic": True, "n_effective": 0}, "at least 1"),
-        (Dynesty, {"engine": "compiled"}, "no compiled engine"),
+        (Dynesty, {"engine": "emcee"}, "'dynesty'"),
         (Dynesty, {"engine": "emcee"}, "'dynesty'"),
         (Emcee, {"n_walkers": 33}, "even"),
         (Emcee, {"n_walkers": 2}, "at least 4"),
@@ -43,7 +43,7 @@ from sciinf.samplers.settings import Dynesty, Emcee, settings_from
         (Emcee, {"start": "priors"}, "'prior'"),
         (Emcee, {"n_walkers": 4, "start": np.zeros((3, 2))}, r"\(4, n\)"),
         (Emcee, {"n_walkers": 4, "start": np.full((4, 2), np.nan)}, "finite"),
-        (Emcee, {"engine": "compiled"}, "no compiled engine"),
+        (Emcee, {"engine": "compild"}, "'compiled'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(made: type, options: dict[str, Any], message: str) -> None:
