@@ -30,7 +30,6 @@ from sciinf.samplers.settings import Dynesty, Emcee, settings_from
         (Dynesty, {"n_effective": 1000}, "for dynamic=True"),
         (Dynesty, {"dynamic": True, "n_effective": 0}, "at least 1"),
         (Dynesty, {"engine": "emcee"}, "'dynesty'"),
-        (Dynesty, {"engine": "emcee"}, "'dynesty'"),
         (Emcee, {"n_walkers": 33}, "even"),
         (Emcee, {"n_walkers": 2}, "at least 4"),
         (Emcee, {"n_steps": 0}, "at least 1"),
