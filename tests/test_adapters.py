@@ -145,13 +145,13 @@ def test_callables_do_not_change_their_input() -> None:
     )
     theta = np.array([[0.25, 0.5], [0.75, 0.125]])
     kept = theta.copy()
-    theta.flags.writeable = False
-    assert functions.log_likelihood(theta[0]) == 0.75
-    assert functions.log_likelihood_many(theta).tolist() == [0.75, 0.875]
-    assert functions.log_posterior(theta[0]) == 0.75
-    functions.prior_transform(theta[0])
-    functions.prior_transform_many(theta)
-    assert np.array_equal(theta, kept)
+    for writeable in (True, False):
+        theta.flags.writeable = writeable
+        assert functions.log_likelihood(theta[0]) == functions.log_posterior(theta[0]) == 0.75
+        assert functions.log_likelihood_many(theta).tolist() == functions.log_posterior_many(theta).tolist() == [0.75, 0.875]
+        functions.prior_transform(theta[0])
+        functions.prior_transform_many(theta)
+        assert np.array_equal(theta, kept)
 
 
 def test_callables_take_lists_and_strided_arrays() -> None:
