@@ -24,7 +24,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
-from sciinf.samplers import pools
+from sciinf.samplers import pools, worker
 from sciinf.samplers.dynesty import _DynestyPool, _new_sampler
 from sciinf.samplers.sample import sample
 from sciinf.samplers.session import likelihood_of
@@ -212,6 +212,6 @@ def test_limit_threads_holds_inside_the_block_only() -> None:
         return max(info["num_threads"] for info in threadpool_info())
 
     before = most()
-    with pools.limit_threads(1):
+    with worker.limit_threads(1):
         assert most() == 1
     assert most() == before
