@@ -277,7 +277,10 @@ class DaskPool:
                     f"back for {_PATIENCE:g} s (killed, out of memory, or out of wall time). Resume from the last checkpoint"
                 )
             if now - told > _TELL_EVERY:
-                _LOG.warning("%s: no Dask worker is connected; waiting", self._problem.name)
+                _LOG.warning(
+                    "%s: no Dask worker is connected; waiting (if jobs of a queue fail, their output says why)",
+                    self._problem.name,
+                )
                 told = now
             time.sleep(_LOOK_EVERY)
 
