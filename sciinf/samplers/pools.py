@@ -234,12 +234,14 @@ class DaskPool:
     Raises
     ------
     ConfigError
-        If the problem cannot be sent to a worker, or the client is asynchronous.
+        If the problem cannot be sent to a worker, or the client is asynchronous or not connected.
     """
 
     def __init__(self, problem: Problem, client: Client, *, threads: int = 1) -> None:
         if client.asynchronous:
             raise ConfigError("workers: an asynchronous Dask client cannot be waited for; make it with Client(...), outside a coroutine")
+        if client.status != "running":
+            raise ConfigError(f"workers: the Dask client is {client.status}; connect it to a running cluster")
         payload = pickled(problem)
         self._key = hashlib.sha256(payload).hexdigest()
         self._name = f"sciinf-{uuid.uuid4().hex}"
@@ -265,9 +267,13 @@ class DaskPool:
     def _threads_there(self) -> int:
         started = told = time.monotonic()
         while True:
-            if self._client.status in ("closed", "closing"):
+            try:
+                threads = sum(self._client.nthreads().values()) if self._client.status != "closed" else None
+            except OSError:  # the scheduler is gone, and the client has given up looking for it
+                threads = None
+            if threads is None:
                 raise LikelihoodError(f"{self._problem.name}: the Dask cluster was closed. Resume from the last checkpoint")
-            if threads := sum(self._client.nthreads().values()):
+            if threads:
                 self._met = True
                 return int(threads)
             now = time.monotonic()

@@ -198,6 +198,8 @@ def test_a_cluster_without_workers_and_a_closed_one_are_errors(monkeypatch: pyte
     with pytest.raises(LikelihoodError, match="the Dask cluster was closed"):
         pool.map(likelihood_of, thetas)
     pool.close()
+    with pytest.raises(ConfigError, match="the Dask client is closed"):
+        pools.open_pool(likelihoods.of(likelihoods.gauss), client)
 
 
 def test_what_is_no_synchronous_client_is_refused(threads: Any) -> None:
