@@ -27,7 +27,7 @@ $(VENV)/.installed-%: $(VENV)/.python pyproject.toml constraints.txt
 
 comma := ,
 DEMO := $(VENV)/.installed-planck
-TEST := $(VENV)/.installed-planck+test+dev+cmb
+TEST := $(VENV)/.installed-planck+test+dev+cmb+dask
 DOCS := $(VENV)/.installed-planck+docs
 
 demo: $(DEMO)  ## the real Planck 2018 posterior of LambdaCDM

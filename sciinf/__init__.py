@@ -22,7 +22,7 @@ _LAZY = {
     "load": "sciinf.results.run_directory",
     "SciinfError": "sciinf.core.errors",
 }
-_MODULES = ("core", "results", "samplers", "engines", "calibration", "run", "validation", "numerics")
+_MODULES = ("core", "results", "samplers", "engines", "calibration", "run", "validation", "numerics", "adapters")
 
 __all__ = ["__version__", *_LAZY]
 

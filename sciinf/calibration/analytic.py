@@ -17,6 +17,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet, constrained
 from sciinf.core.priors import Normal, Uniform
 from sciinf.core.problem import Problem
+from sciinf.numerics.jit import kernel
 
 __all__ = [
     "PROBLEMS",
@@ -106,13 +107,18 @@ def _log_line(thetas: NDArray[np.float64], floats: NDArray[np.float64]) -> NDArr
     return np.asarray(kernels.line_many(np.ascontiguousarray(thetas), floats, _NO_INTS, _NO_WORK))
 
 
+def _compiled_line(data: NDArray[np.float64]) -> CompiledLikelihood:
+    return CompiledLikelihood(kernels.line, data.copy(), _NO_INTS.copy(), workspace_size=0)
+
+
 def _simulate_line(theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     return _line_floats(theta[0] + theta[1] * LINE_X + LINE_ERROR * rng.standard_normal(LINE_X.size))
 
 
-def _right_of_the_hole(theta: NDArray[np.float64]) -> NDArray[np.bool_]:
+@kernel()
+def _right_of_the_hole(x0: float) -> bool:
     """Region of `hole`: x_0 > -4."""
-    return np.asarray(theta[..., 0] > -4.0)
+    return x0 > -4.0
 
 
 def _uniform_box(names: tuple[str, ...], low: float, high: float) -> PriorSet:
@@ -124,11 +130,11 @@ def _names(n_dim: int) -> tuple[str, ...]:
 
 
 def _problem(
-    name: str, function: Callable[..., NDArray[np.float64]], kernel: Callable[..., float], floats: list[float], priors: PriorSet
+    name: str, function: Callable[..., NDArray[np.float64]], scalar: Callable[..., float], floats: list[float], priors: PriorSet
 ) -> Problem:
     """A Problem around a batched wrapper and its scalar kernel."""
     data = np.array(floats, dtype=np.float64)
-    compiled = CompiledLikelihood(kernel, data.copy(), _NO_INTS.copy(), workspace_size=0)
+    compiled = CompiledLikelihood(scalar, data.copy(), _NO_INTS.copy(), workspace_size=0)
     engine = FunctionEngine(function, priors.names, data=data, compiled=compiled, vectorized=True, version=_VERSION, default_priors=priors)
     return Problem(engine, priors, name=name)
 
@@ -237,6 +243,7 @@ def line() -> Problem:
         priors.names,
         data=_line_floats(np.zeros_like(LINE_X)),
         simulate=_simulate_line,
+        compiled=_compiled_line,
         vectorized=True,
         version=_VERSION,
         default_priors=priors,

@@ -103,7 +103,11 @@ class Campaign:
 
 @dataclass(frozen=True, eq=False)
 class _Unit:
-    """One unit of work: small, picklable, and enough with the pool's problem to be done anywhere."""
+    """One unit of work: small, picklable, and enough with the pool's problem to be done anywhere.
+
+    A unit simulates its data from the pool's problem, or with ``given`` samples data that are there: its own problem's, or the pool's
+    where it has none.
+    """
 
     index: int
     seed: int
@@ -111,7 +115,8 @@ class _Unit:
     n_draws: int
     path: Path | None
     least_ess: float = LEAST_ESS
-    problem: Problem | None = None  # None: simulate one from the pool's problem
+    given: bool = False
+    problem: Problem | None = None
     theta: tuple[float, ...] | None = None
 
 
@@ -135,11 +140,17 @@ def _sampled(unit: _Unit, problem: Problem) -> tuple[Posterior, NDArray[np.float
 
 def _run_unit(pool_problem: Problem, unit: _Unit) -> bytes:
     """Do one unit, or read what an earlier run left; the unit's record as bytes."""
-    if unit.path is not None and unit.path.exists():
-        return _read_unit(unit.path)
+    if unit.path is not None:
+        if unit.path.exists():
+            return _read_unit(unit.path)
+        if not unit.path.parent.is_dir():
+            raise ConfigError(
+                f"{pool_problem.name}, unit {unit.index}: a worker cannot see the campaign's directory. Give one on a file system that "
+                "all workers share"
+            )
     theta = np.full(pool_problem.n_dim, np.nan) if unit.theta is None else np.array(unit.theta, dtype=np.float64)
-    problem = unit.problem
-    if problem is None:
+    problem = pool_problem if unit.problem is None else unit.problem
+    if not unit.given:
         theta = pool_problem.priors.sample(generator(unit.seed, f"theta/{unit.index}"), 1)[0]
         problem = pool_problem.simulate(theta, generator(unit.seed, f"simulate/{unit.index}"))
     posterior, draws, attempts = _sampled(unit, problem)
@@ -206,11 +217,11 @@ def campaign(
         Master seed: unit i depends on it and on i alone, never on the workers, their number, or the other units.
     settings : Dynesty or Emcee
         How each unit is sampled. A unit with too few independent draws is run again, longer, never dropped.
-    workers : int or executor
+    workers : int, executor or Dask client
         Units in parallel; each runs in one process.
     directory : path, optional
         Every finished unit leaves a small checksummed file here, and a later call with the same problem, settings, seed and number of
-        draws skips it; ``n`` may grow.
+        draws skips it; ``n`` may grow. On a file system that all workers share.
     n_draws : int
         Independent draws among which each truth is ranked.
     progress : bool
@@ -285,7 +296,7 @@ def campaign_over(
     rows: Sequence[Any] = [None] * len(problems) if truths is None else [tuple(row) for row in truths.tolist()]
     least = LEAST_ESS if truths is not None else 0.0
     units = [
-        _Unit(i, check_seed(seed), settings, draws, _unit_path(folder, i), least, item, row)
+        _Unit(i, check_seed(seed), settings, draws, _unit_path(folder, i), least, True, None if item is problems[0] else item, row)
         for i, (item, row) in enumerate(zip(problems, rows, strict=True))
     ]
     return _run(problems[0], units, science, workers, progress)
@@ -316,7 +327,7 @@ def _open_directory(directory: Path | str | None, science: dict[str, Any]) -> Pa
     """The campaign's folder, made or checked."""
     if directory is None:
         return None
-    folder = Path(directory)
+    folder = Path(directory).absolute()  # workers may have another working directory
     record = folder / "campaign.json"
     try:
         (folder / "units").mkdir(parents=True, exist_ok=True)
@@ -345,9 +356,9 @@ def _run(problem: Problem, units: list[_Unit], science: dict[str, Any], workers:
     records: list[dict[str, Any]] = []
     try:
         with Progress(f"{problem.name}: campaign", enabled=progress) as bar:
-            share = pool.size * _UNITS_PER_WORKER
-            for first in range(0, len(units), share):
-                records += [_decode(payload) for payload in pool.map(_run_unit, units[first : first + share])]
+            while len(records) < len(units):
+                share = units[len(records) : len(records) + pool.size * _UNITS_PER_WORKER]
+                records += [_decode(payload) for payload in pool.map(_run_unit, share)]
                 if bar.due:
                     bar.show(f"{len(records)} of {len(units)} units", len(records) / len(units))
     except BaseException:

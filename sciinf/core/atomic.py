@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = ["atomic_path", "read_checksummed", "write_bytes", "write_checksummed"
 
 _MAGIC = b"sciinf-sha256\n"
 _DIGEST_BYTES = 32
+_UMASK = threading.Lock()  # it can be read only by setting it, and belongs to all threads
 
 
 def _sync_directory(folder: Path) -> None:
@@ -48,8 +50,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
+        with _UMASK:
+            umask = os.umask(0)
+            os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
         _sync_directory(path.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ class _Packer:
             table = self.numbers([prior.grid.size, *prior.grid, *prior.density, *prior.cumulative])
             self.block(codes.INTERPOLATED, column, 1, self.numbers([np.nan] * 4), table)
         elif isinstance(prior, NumberedPrior):
-            self.block(_code(type(prior)), column, 1, self.numbers(_four(prior.numbers)), 0)
+            self.block(_code(type(prior)), column, 1, self.numbers(_with_constants(_code(type(prior)), prior.numbers)), 0)
         else:
             raise _NoCompiledFormError
 
@@ -158,6 +159,17 @@ class _Packer:
 
 def _four(values: Sequence[float], rest: float = np.nan) -> list[float]:
     return [*values, *[rest] * (4 - len(values))]
+
+
+def _with_constants(code: int, numbers: Sequence[float]) -> list[float]:
+    """The four numbers of a plain block, with what the kernels would else compute at every point."""
+    four = _four(numbers)
+    if code == codes.UNIFORM:
+        width = four[1] - four[0]
+        four[layout.WIDTH_OF_UNIFORM :] = [width, -math.log(width)]
+    elif code == codes.NORMAL:
+        four[layout.LOG_NORM] = -math.log(four[1]) - 0.5 * math.log(2.0 * math.pi)
+    return four
 
 
 def _code(kind: type[NumberedPrior]) -> int:

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.engine import compiled_of
+from sciinf.core.errors import LikelihoodError
 
 if TYPE_CHECKING:
     from sciinf.core.compiled_priors import CompiledPrior
     from sciinf.core.problem import Problem
 
-__all__ = ["CompiledProblem", "compile_problem"]
+__all__ = ["CompiledProblem", "check_same", "compile_problem"]
+
+_SAME = 1e-8  # of ln L or 1: another order of sums; a likelihood of other data or parameters differs by far more
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,24 @@ class CompiledProblem:
     def proposal_arguments(self) -> tuple[Any, ...]:
         """`likelihood_arguments`, and the prior's cube map and log-density with their numbers."""
         return *self.likelihood_arguments(), self.prior.transform, self.prior.log_prior, self.prior.floats, self.prior.ints
+
+
+def check_same(problem: Problem, thetas: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    """Hold compiled values (n,) at points (n, n_dim) against the engine's own.
+
+    Raises
+    ------
+    LikelihoodError
+        If they differ by more than the order of sums can explain.
+    """
+    for theta, value in zip(thetas, values, strict=True):
+        expected = problem.peek(theta)
+        if not (value == expected or abs(value - expected) <= _SAME * max(1.0, abs(expected))):
+            named = ", ".join(f"{name}={float(x)!r}" for name, x in zip(problem.names, theta, strict=True))
+            raise LikelihoodError(
+                f"{problem.name}: the compiled likelihood gives {float(value)!r} at {named}, the engine's log_likelihood {expected!r}. "
+                "Mend the one that is wrong, or sample with the stock engine (engine='dynesty' or engine='emcee')"
+            )
 
 
 def compile_problem(problem: Problem) -> CompiledProblem | str:

@@ -96,8 +96,9 @@ class FunctionEngine:
         Derived quantities, ``g(theta) -> float``, evaluated on the kept samples.
     default_priors : PriorSet, optional
         What the method of that name returns.
-    compiled : CompiledLikelihood, optional
-        The same likelihood as a kernel of the fixed signature.
+    compiled : CompiledLikelihood, or callable ``compiled(data) -> CompiledLikelihood``; optional
+        The same likelihood as a kernel of the fixed signature, which the compiled samplers run instead of ``log_likelihood``. Give the
+        callable where the engine may get other data (calibration): a form that is given as it is serves the first data only.
     vectorized : bool
         Whether ``log_likelihood`` takes all rows at once. A row's value must not depend on its neighbours.
     version : str
@@ -134,7 +135,7 @@ class FunctionEngine:
         simulate: Callable[..., Any] | None = None,
         derived: Mapping[str, Callable[..., float]] | None = None,
         default_priors: PriorSet | None = None,
-        compiled: CompiledLikelihood | None = None,
+        compiled: CompiledLikelihood | Callable[[Any], CompiledLikelihood] | None = None,
         vectorized: bool = False,
         version: str,
     ) -> None:
@@ -149,7 +150,10 @@ class FunctionEngine:
         self._derived = dict(derived or {})
         for name, function in {"log_likelihood": log_likelihood, "simulate": simulate, **self._derived}.items():
             _identity_of(name, function)
-        self._priors, self._compiled, self._vectorized, self._version = default_priors, compiled, bool(vectorized), version
+        if compiled is not None and not isinstance(compiled, CompiledLikelihood) and not callable(compiled):
+            raise ConfigError(f"compiled must be a CompiledLikelihood or a function of the data that gives one, got {compiled!r}")
+        self._priors, self._vectorized, self._version = default_priors, bool(vectorized), version
+        self._compile = compiled
         self.data = _frozen_copy(data)
         sha256_of(self.data)  # refuses what cannot be fingerprinted
         self.derived_names = tuple(self._derived)
@@ -189,8 +193,10 @@ class FunctionEngine:
         return self._priors
 
     def compiled(self) -> CompiledLikelihood | None:
-        """The compiled form given when made, or None."""
-        return self._compiled
+        """The compiled form for this engine's data, or None."""
+        if self._compile is None or isinstance(self._compile, CompiledLikelihood):
+            return self._compile
+        return self._compile(self.data)
 
     def derived_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derived quantities (n, n_derived) of each row of ``thetas`` (n, n_parameters)."""
@@ -215,10 +221,14 @@ class FunctionEngine:
         other.__dict__.update(self.__dict__)
         other.data = _frozen_copy(data)
         sha256_of(other.data)
+        if isinstance(self._compile, CompiledLikelihood):
+            other._compile = None  # its numbers are the first data's
         return other
 
     def fingerprint(self) -> str:
         """sha256 over parameters, version, data and source text."""
         functions = {"log_likelihood": self._function, "simulate": self._simulate, **self._derived}
         identities = {name: _identity_of(name, function) for name, function in functions.items()}
-        return sha256_of("function", list(self.parameters), self._version, self.data, identities, self._vectorized)
+        compiled = self.compiled()
+        form = [] if compiled is None else [_identity_of("compiled", compiled.function), compiled.floats, compiled.ints]
+        return sha256_of("function", list(self.parameters), self._version, self.data, identities, self._vectorized, *form)

@@ -168,6 +168,14 @@ class Problem:
             return value
         return self._judge(theta, value)
 
+    def peek(self, theta: NDArray[np.float64]) -> float:
+        """`log_likelihood` without counting the call."""
+        saved, self._counts = self._counts, np.zeros_like(self._counts)
+        try:
+            return self.log_likelihood(theta)
+        finally:
+            self._counts = saved
+
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ln L of each row of ``thetas`` (n, n_dim), as an (n,) array, guarded as `log_likelihood`."""
         thetas = np.atleast_2d(np.asarray(thetas, dtype=np.float64))

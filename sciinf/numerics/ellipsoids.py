@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from sciinf.numerics.copying import copy_matrix, copy_vector
-from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
+from sciinf.numerics.jit import INTS, MATRIX, VECTOR, kernel
 
 __all__ = ["CUBE", "contains", "enclose", "enlarge", "pick"]
 
@@ -79,7 +79,7 @@ def _mended(covariance, axes, precision, lengths):
     return False
 
 
-@inline_kernel
+@kernel(numba.float64(MATRIX, INTS, numba.int64, numba.int64, VECTOR, MATRIX, VECTOR))
 def _furthest(points, index, low, high, centre, precision, shift):
     """Largest (x - c)^T P (x - c) of the points."""
     n_dim, furthest = centre.size, 0.0
@@ -141,7 +141,7 @@ def _around(points, index, low, high, centre, axes, precision, lengths):
     return log_volume
 
 
-@inline_kernel
+@kernel(numba.int64(MATRIX, INTS, numba.int64, numba.int64, VECTOR, VECTOR, MATRIX, INTS))
 def _two_means(points, index, low, high, scale, centre, axes, labels):
     """Lloyd's algorithm for two clusters from the ends of the longest axis, coordinates in units of ``scale``; size of the first."""
     n_dim = points.shape[1]
@@ -172,7 +172,7 @@ def _two_means(points, index, low, high, scale, centre, axes, labels):
     return sizes[0]
 
 
-@inline_kernel
+@kernel(numba.float64(VECTOR, numba.int64, numba.int64))
 def _log_sum(log_volumes, low, high):
     """Logarithm of the summed volumes."""
     top = -math.inf
@@ -275,7 +275,7 @@ def enlarge(count, log_factor, axes, precisions, lengths, log_volumes):
         log_volumes[e] += log_factor
 
 
-@inline_kernel
+@kernel(numba.boolean(numba.int64, MATRIX, CUBE, VECTOR))
 def contains(count, centres, precisions, x):
     """Whether ``x`` (n_dim,) lies inside one of the first ``count`` ellipsoids."""
     n_dim = x.size
@@ -291,7 +291,7 @@ def contains(count, centres, precisions, x):
     return False
 
 
-@inline_kernel
+@kernel(numba.int64(numba.int64, VECTOR, numba.float64))
 def pick(count, log_volumes, u):
     """Ellipsoid picked by a uniform number ``u``, with probability proportional to its volume."""
     total, at = 0.0, 0

@@ -28,15 +28,22 @@ _TEMPER_B, _TEMPER_C = u64(0x9D2C5680), u64(0xEFC60000)
 _ONE = u64(1)
 
 
+@inline_kernel
+def _mixed(word, following, other):
+    """Next word of the state from this one, the one behind it and the one 397 further."""
+    mixed = (u64(word) & _UPPER) | (u64(following) & _LOWER)
+    return np.uint32(u64(other) ^ (mixed >> _ONE) ^ ((mixed & _ONE) * _TWIST))
+
+
 @kernel(numba.void(WORDS))
 def _regenerate(key):
     """Replace all words of the state by the next ones."""
-    for i in range(N_WORDS):
-        mixed = (u64(key[i]) & _UPPER) | (u64(key[(i + 1) % N_WORDS]) & _LOWER)
-        word = u64(key[(i + _SHIFT) % N_WORDS]) ^ (mixed >> _ONE)
-        if mixed & _ONE:
-            word ^= _TWIST
-        key[i] = np.uint32(word)
+    rest = N_WORDS - _SHIFT
+    for i in range(rest):
+        key[i] = _mixed(key[i], key[i + 1], key[i + _SHIFT])
+    for i in range(rest, N_WORDS - 1):
+        key[i] = _mixed(key[i], key[i + 1], key[i - rest])
+    key[N_WORDS - 1] = _mixed(key[N_WORDS - 1], key[0], key[_SHIFT - 1])
 
 
 @inline_kernel

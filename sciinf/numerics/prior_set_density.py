@@ -10,11 +10,11 @@ from numba import float64, int64, types
 from sciinf.numerics import prior_codes as codes
 from sciinf.numerics.jit import INTS, LIKELIHOOD, VECTOR, kernel
 from sciinf.numerics.prior_densities import log_density, valid
-from sciinf.numerics.prior_set_layout import FUNCTION, PLAIN, WIDTH, numbers_of
+from sciinf.numerics.prior_set_layout import FUNCTION, LOG_NORM, PLAIN, WIDTH, numbers_of
 
 __all__ = ["log_prior", "term"]
 
-MULTIVARIATE_NORMAL, DIRICHLET = codes.MULTIVARIATE_NORMAL, codes.DIRICHLET
+MULTIVARIATE_NORMAL, DIRICHLET, UNIFORM, NORMAL = codes.MULTIVARIATE_NORMAL, codes.DIRICHLET, codes.UNIFORM, codes.NORMAL
 _LEAST_REMAINDER = 2.0**-54
 
 
@@ -72,11 +72,24 @@ def term(at, theta, floats, ints, numbers):
     return _log_density_at(code, theta[first], numbers, ints[at + 4], mode != PLAIN, floats)
 
 
+@kernel(float64(int64, VECTOR, VECTOR, INTS))
+def _term_alone(at, theta, floats, ints):
+    """`term` with numbers of its own."""
+    return term(at, theta, floats, ints, np.empty(4))
+
+
 @kernel(LIKELIHOOD)
 def log_prior(theta, floats, ints, work):
-    """Logarithm of the prior density at ``theta``; ``work`` is not used."""
-    numbers = np.empty(4)
+    """Logarithm of the prior density at ``theta``, the commonest priors without a call; ``work`` is not used."""
     total = 0.0
     for block in range(ints[0]):
-        total += term(1 + WIDTH * block, theta, floats, ints, numbers)
+        at = 1 + WIDTH * block
+        code, x, offset = ints[at], theta[ints[at + 1]], ints[at + 3]
+        if code == UNIFORM and ints[at + 5] == PLAIN and floats[offset] <= x <= floats[offset + 1]:
+            total += floats[offset + LOG_NORM]
+        elif code == NORMAL and ints[at + 5] == PLAIN:
+            z = (x - floats[offset]) / floats[offset + 1]
+            total += floats[offset + LOG_NORM] - 0.5 * z * z
+        else:
+            total += _term_alone(at, theta, floats, ints)
     return total

@@ -3,7 +3,8 @@
 ``ints`` holds the number of blocks, then ``WIDTH`` integers per block: code, first column, columns, offset of the numbers in
 ``floats``, offset of a table in ``floats``, mode (``PLAIN``, ``AFFINE`` or ``FUNCTION``), number of earlier parameters (or, in mode
 ``FUNCTION`` and for a joint prior of one's own, which function), offset in ``ints`` of the earlier parameters' columns. ``floats``
-begins with ln of a region's mass; a block's numbers are 4 constants and, in mode ``AFFINE``, 4 coefficients per earlier parameter.
+begins with ln of a region's mass; a block's numbers are 4 constants and, in mode ``AFFINE``, 4 coefficients per earlier parameter. In
+mode ``PLAIN`` a uniform's third number is its width, and a uniform's and a normal's fourth the logarithm of the density's constant.
 
 The kernels that read it are `sciinf.numerics.prior_set_transform.transform` and `sciinf.numerics.prior_set_density.log_prior`, apart so
 that a run which needs one does not wait for the other to compile; both have the signature `sciinf.numerics.jit.LIKELIHOOD`.
@@ -15,10 +16,11 @@ from numba import int64, types
 
 from sciinf.numerics.jit import INTS, VECTOR, kernel
 
-__all__ = ["AFFINE", "CONDITIONAL", "FUNCTION", "PLAIN", "WIDTH", "numbers_of"]
+__all__ = ["AFFINE", "CONDITIONAL", "FUNCTION", "LOG_NORM", "PLAIN", "WIDTH", "WIDTH_OF_UNIFORM", "numbers_of"]
 
 PLAIN, AFFINE, FUNCTION = 0, 1, 2
 WIDTH = 8
+WIDTH_OF_UNIFORM, LOG_NORM = 2, 3
 
 CONDITIONAL = types.void(VECTOR, VECTOR)
 """``f(given, numbers)``: signature of a conditional prior's function."""

@@ -11,13 +11,13 @@ from sciinf.numerics import prior_codes as codes
 from sciinf.numerics.jit import INTS, LIKELIHOOD, VECTOR, kernel
 from sciinf.numerics.prior_densities import valid
 from sciinf.numerics.prior_quantiles import quantile
-from sciinf.numerics.prior_set_layout import FUNCTION, PLAIN, WIDTH, numbers_of
+from sciinf.numerics.prior_set_layout import FUNCTION, PLAIN, WIDTH, WIDTH_OF_UNIFORM, numbers_of
 from sciinf.numerics.special_beta import beta_quantile_log_odds
 from sciinf.numerics.special_normal import normal_quantile
 
 __all__ = ["fill", "transform"]
 
-MULTIVARIATE_NORMAL, DIRICHLET = codes.MULTIVARIATE_NORMAL, codes.DIRICHLET
+MULTIVARIATE_NORMAL, DIRICHLET, UNIFORM = codes.MULTIVARIATE_NORMAL, codes.DIRICHLET, codes.UNIFORM
 
 
 @kernel(float64(int64, float64, VECTOR, int64, types.boolean, VECTOR))
@@ -78,10 +78,21 @@ def fill(at, unit, floats, ints, theta, numbers):
     theta[first] = _quantile_at(code, unit[first], numbers, ints[at + 4], mode != PLAIN, floats)
 
 
+@kernel(types.void(int64, VECTOR, VECTOR, INTS, VECTOR))
+def _fill_alone(at, unit, floats, ints, theta):
+    """`fill` with numbers of its own."""
+    fill(at, unit, floats, ints, theta, np.empty(4))
+
+
 @kernel(LIKELIHOOD)
 def transform(unit, floats, ints, theta):
-    """Cube point to parameters, written into ``theta``."""
-    numbers = np.empty(4)
+    """Cube point to parameters, written into ``theta``; the commonest priors without a call."""
     for block in range(ints[0]):
-        fill(1 + WIDTH * block, unit, floats, ints, theta, numbers)
+        at = 1 + WIDTH * block
+        code, first, offset = ints[at], ints[at + 1], ints[at + 3]
+        u = unit[first]
+        if code == UNIFORM and ints[at + 5] == PLAIN and 0.0 <= u <= 1.0:
+            theta[first] = min(floats[offset] + floats[offset + WIDTH_OF_UNIFORM] * u, floats[offset + 1])
+        else:
+            _fill_alone(at, unit, floats, ints, theta)
     return 0.0

@@ -1,51 +1,68 @@
-"""Where likelihood calls run: in this process, in worker processes, or in any executor. The result never depends on which.
+"""Where likelihood calls run: in this process, in worker processes, in any executor, on a Dask cluster. The result never depends on which.
 
 A pool maps ``function(problem, item)`` over items, in order. The problem travels to a worker once; afterwards a task holds only the
-function's name and the items. Worker processes count their calls in shared memory, a row each, which the parent sums.
+function's name and the items. Worker processes of our own count their calls in shared memory, a row each, which the parent sums; other
+workers send their counts back with their results. `sciinf.samplers.worker` is the other side.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import itertools
+import logging
+import math
 import multiprocessing
 import os
 import pickle
+import reprlib
 import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from typing import Any, Protocol, TypeVar
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciinf.core.counters import COUNTER_FIELDS, Counts
+from sciinf.core.counters import Counts
 from sciinf.core.errors import ConfigError, LikelihoodError, shown
 from sciinf.core.problem import Problem
+from sciinf.samplers.worker import N_FIELDS, drop, keep, pickled, run_anywhere, run_held, run_kept, start_process
 
-__all__ = ["MAX_WORKERS", "ExecutorPool", "Pool", "ProcessPool", "SerialPool", "check_workers", "limit_threads", "open_pool", "pickled"]
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["MAX_WORKERS", "DaskPool", "ExecutorPool", "Pool", "ProcessPool", "SerialPool", "Workers", "check_workers", "open_pool"]
+
+_LOG = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Workers = int | Executor
+Workers: TypeAlias = "int | Executor | Client"
 
 MAX_WORKERS = 1024
 """Processes, or threads of a process, at most."""
 
-_N_FIELDS = len(COUNTER_FIELDS)
-_HELD_AT_MOST = 4
 _POINTS_NAMED = 4
 _MAIN_GUARD = "In a script, start the run under `if __name__ == '__main__':`"
+_ASK_EVERY = 1.0  # seconds between questions for the size of a Dask cluster
+_LOOK_EVERY = 0.2  # seconds between looks for a first worker
+_PATROL = 2.0  # seconds of waiting for results before a look whether one has failed, and whether a worker is left
+_PATIENCE = 300.0  # seconds without any worker, after there were some
+_TELL_EVERY = 60.0
+_SHORT = reprlib.Repr()
+_SHORT.maxother = 80
 
 
 class Pool(Protocol):
     """What a sampler sees: a size, a map, and the counts so far."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Workers that can do something at the same time."""
+        ...
 
     def map(self, function: Callable[[Problem, Item], Result], items: Sequence[Item]) -> list[Result]:
         """``function(problem, item)`` for each item, in order."""
@@ -58,23 +75,6 @@ class Pool(Protocol):
     def close(self, *, now: bool = False) -> None:
         """Give up the workers; ``now`` does not wait for running tasks."""
         ...
-
-
-@contextlib.contextmanager
-def limit_threads(threads: int) -> Iterator[None]:
-    """Within the block BLAS, OpenMP and (where loaded) numba use at most ``threads`` threads in this process."""
-    from threadpoolctl import threadpool_limits
-
-    numba: Any = sys.modules.get("numba")
-    before = numba.get_num_threads() if numba is not None else 0
-    if numba is not None:
-        numba.set_num_threads(min(threads, int(numba.config.NUMBA_NUM_THREADS)))
-    try:
-        with threadpool_limits(limits=threads):
-            yield
-    finally:
-        if numba is not None:
-            numba.set_num_threads(before)
 
 
 class SerialPool:
@@ -99,114 +99,6 @@ class SerialPool:
         """Nothing to give up."""
 
 
-class _MainRefused(pickle.Unpickler):
-    """Reads a pickle back as a worker would, except that nothing may come from ``__main__``."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "__main__":
-            raise ConfigError(
-                f"'{name}' is defined in __main__ (a script, a notebook or a prompt), where worker processes cannot find it. "
-                "Move it to a module and import it from there, or use workers=1"
-            )
-        return super().find_class(module, name)
-
-
-def pickled(problem: Problem) -> bytes:
-    """The problem as bytes that a worker can turn back into the same problem.
-
-    Raises
-    ------
-    ConfigError
-        If the problem holds a lambda, a nested function or something of ``__main__``; says to move it to a module.
-    """
-    try:
-        payload = pickle.dumps(problem, protocol=pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"{problem.name} cannot be sent to worker processes: {error}. A lambda or a function inside a function has no name that "
-            "a worker could import: move it to a module, or use workers=1"
-        ) from error
-    _MainRefused(io.BytesIO(payload)).load()
-    return payload
-
-
-class _Held(threading.local):
-    """Problems this worker has received, by the sha256 of their bytes; each thread has its own, since a problem counts its calls."""
-
-    def __init__(self) -> None:
-        self.problems: dict[str, Problem] = {}
-
-
-_held = _Held()
-
-
-def _receive(key: str, payload: bytes) -> Problem:
-    while len(_held.problems) >= _HELD_AT_MOST:
-        _held.problems.pop(next(iter(_held.problems)))
-    problem: Problem = pickle.loads(payload)
-    _held.problems[key] = problem
-    return problem
-
-
-def _leave_with_parent() -> None:
-    """End this worker when its parent is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-class _Watched:
-    """An engine that notes in shared memory where it is being evaluated, for the case that this costs the process its life."""
-
-    def __init__(self, engine: Any, place: NDArray[np.float64]) -> None:
-        self._engine, self._place = engine, place
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def log_likelihood(self, theta: NDArray[np.float64]) -> Any:
-        """The engine's value at ``theta``."""
-        self._place[1:], self._place[0] = theta, 1.0
-        value = self._engine.log_likelihood(theta)
-        self._place[0] = 0.0
-        return value
-
-    def log_likelihood_many(self, thetas: NDArray[np.float64]) -> Any:
-        """The engine's values; only the first row is noted, and how many there are."""
-        self._place[1:], self._place[0] = thetas[0], len(thetas)
-        values = self._engine.log_likelihood_many(thetas)
-        self._place[0] = 0.0
-        return values
-
-
-def _start_worker(key: str, payload: bytes, shared: tuple[Any, Any, Any], threads: int) -> None:
-    """Initializer of a worker process: one row of the shared table, limited threads, the problem."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=threads)
-    table, places, claimed = shared
-    with claimed.get_lock():
-        row = claimed.value
-        claimed.value += 1
-    rows = np.frombuffer(table, dtype=np.int64).reshape(-1, _N_FIELDS + 1)
-    rows[row, _N_FIELDS] = os.getpid()
-    problem = _receive(key, payload)
-    problem.count_into(rows[row, :_N_FIELDS])
-    place = np.frombuffer(places, dtype=np.float64).reshape(len(rows), -1)[row]
-    problem.engine = _Watched(problem.engine, place)
-
-
-def _run_held(key: str, function: Callable[[Problem, Any], Any], items: Sequence[Any]) -> list[Any]:
-    """A task of a worker process of `ProcessPool`."""
-    problem = _held.problems[key]
-    return [function(problem, item) for item in items]
-
-
 class ProcessPool:
     """Worker processes on this machine, started afresh (``spawn``); each holds the problem and uses ``threads`` threads.
 
@@ -223,12 +115,12 @@ class ProcessPool:
         self._key = hashlib.sha256(payload).hexdigest()
         self._parent = SerialPool(problem)
         context = multiprocessing.get_context("spawn")
-        table = context.RawArray("q", size * (_N_FIELDS + 1))
-        self._rows: NDArray[np.int64] = np.frombuffer(table, dtype=np.int64).reshape(size, _N_FIELDS + 1)
+        table = context.RawArray("q", size * (N_FIELDS + 1))
+        self._rows: NDArray[np.int64] = np.frombuffer(table, dtype=np.int64).reshape(size, N_FIELDS + 1)
         places = context.RawArray("d", size * (len(problem.engine.parameters) + 1))
         self._places: NDArray[np.float64] = np.frombuffer(places, dtype=np.float64).reshape(size, -1)
         start = (self._key, payload, (table, places, context.Value("q", 0)), threads)
-        self._executor = ProcessPoolExecutor(size, mp_context=context, initializer=_start_worker, initargs=start)
+        self._executor = ProcessPoolExecutor(size, mp_context=context, initializer=start_process, initargs=start)
 
     def map(self, function: Callable[[Problem, Item], Result], items: Sequence[Item]) -> list[Result]:
         """``function(problem, item)`` for each item, in order; contiguous shares of the items go to the workers.
@@ -239,13 +131,13 @@ class ProcessPool:
             What a likelihood raised in a worker, or that a worker died.
         """
         try:
-            futures = [self._executor.submit(_run_held, self._key, function, share) for share in _shares(items, self.size)]
+            futures = [self._executor.submit(run_held, self._key, function, share) for share in _shares(items, self.size)]
             return [result for future in futures for result in future.result()]
         except BrokenExecutor as error:
             raise LikelihoodError(self._obituary()) from error
 
     def _obituary(self) -> str:
-        started = int(np.count_nonzero(self._rows[:, _N_FIELDS]))
+        started = int(np.count_nonzero(self._rows[:, N_FIELDS]))
         if started < self.size and not self.counts().calls:
             return f"{self._problem.name}: a worker process died before it could start. {_MAIN_GUARD}; its output above says more"
         names = self._problem.engine.parameters
@@ -263,36 +155,23 @@ class ProcessPool:
 
     def counts(self) -> Counts:
         """Likelihood calls, -inf and rejections since the pool was opened, this process and all workers together."""
-        return Counts.from_rows(np.vstack([self._rows[:, :_N_FIELDS], np.array(self._parent.counts(), dtype=np.int64)]))
+        return Counts.from_rows(np.vstack([self._rows[:, :N_FIELDS], np.array(self._parent.counts(), dtype=np.int64)]))
 
     def close(self, *, now: bool = False) -> None:
         """Give up the workers; ``now`` ends them in the middle of their tasks."""
         self._executor.shutdown(wait=not now, cancel_futures=True)
         if now:
-            for pid in self._rows[:, _N_FIELDS]:
+            for pid in self._rows[:, N_FIELDS]:
                 if pid:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(int(pid), signal.SIGTERM)
 
 
-def _run_anywhere(
-    key: str, payload: bytes | None, function: Callable[[Problem, Any], Any], items: Sequence[Any]
-) -> tuple[list[Any], tuple[int, ...]] | None:
-    """A task of a foreign executor; None where this worker does not hold the problem yet and was not given it."""
-    problem = _held.problems.get(key)
-    if problem is None:
-        if payload is None:
-            return None
-        problem = _receive(key, payload)
-    before = np.array(problem.counts, dtype=np.int64)
-    results = [function(problem, item) for item in items]
-    return results, tuple(int(n) for n in np.array(problem.counts, dtype=np.int64) - before)
-
-
 class ExecutorPool:
     """Any executor with ``submit`` (``concurrent.futures``, ``mpi4py.futures.MPIPoolExecutor``), which stays open.
 
-    A worker that has not seen the problem says so and is sent it once; the calls it counted come back with its results.
+    A worker that has not seen the problem says so, and its share is submitted again with the problem; the calls that a worker counted
+    come back with its results.
 
     Raises
     ------
@@ -300,12 +179,12 @@ class ExecutorPool:
         If the problem cannot be sent to a worker.
     """
 
-    def __init__(self, problem: Problem, executor: Executor) -> None:
+    def __init__(self, problem: Problem, executor: Executor, *, threads: int = 1) -> None:
         self._payload = pickled(problem)
         self._key = hashlib.sha256(self._payload).hexdigest()
-        self._executor, self._problem = executor, problem
+        self._executor, self._problem, self._threads = executor, problem, threads
         self._parent = SerialPool(problem)
-        self._counted = np.zeros(_N_FIELDS, dtype=np.int64)
+        self._counted = np.zeros(N_FIELDS, dtype=np.int64)
         size = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)  # concurrent.futures; mpi4py
         self.size = int(size or os.cpu_count() or 1)
 
@@ -318,21 +197,27 @@ class ExecutorPool:
             What a likelihood raised in a worker, or that a worker died.
         """
         shares = _shares(items, self.size)
+        answers: list[Any] = [None] * len(shares)
+        under_way: dict[Future[Any], int] = {}
         try:
-            futures = [self._submit(None, function, share) for share in shares]
-            results: list[Result] = []
-            for share, future in zip(shares, futures, strict=True):
-                answer = future.result()
-                if answer is None:
-                    answer = self._submit(self._payload, function, share).result()
-                results += answer[0]
-                self._counted += answer[1]
-            return results
+            under_way |= {self._submit(None, function, share): i for i, share in enumerate(shares)}
+            while under_way:
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    i = under_way.pop(future)
+                    answers[i] = future.result()
+                    if answers[i] is None:
+                        under_way[self._submit(self._payload, function, shares[i])] = i
         except BrokenExecutor as error:
             raise LikelihoodError(f"{self._problem.name}: a worker of the executor died. Resume from the last checkpoint") from error
+        finally:
+            for future in under_way:  # after an error: those that have not begun
+                future.cancel()
+        for _, counts in answers:
+            self._counted += counts
+        return [result for results, _ in answers for result in results]
 
     def _submit(self, payload: bytes | None, function: Callable[[Problem, Any], Any], share: Sequence[Any]) -> Future[Any]:
-        return self._executor.submit(_run_anywhere, self._key, payload, function, share)
+        return self._executor.submit(run_anywhere, self._key, payload, self._threads, function, share)
 
     def counts(self) -> Counts:
         """Likelihood calls, -inf and rejections since the pool was opened, as the workers reported them, and this process's own."""
@@ -342,10 +227,149 @@ class ExecutorPool:
         """The executor belongs to the caller and stays open."""
 
 
+class DaskPool:
+    """A Dask client (``distributed.Client``), whose cluster stays open.
+
+    The scheduler gives the pickled problem to every worker process once, to those that join later too; a task holds the function's name
+    and the items. Workers may come and go: a task whose worker is lost runs again on another, with the same result.
+
+    Raises
+    ------
+    ConfigError
+        If the problem cannot be sent to a worker, or the client is asynchronous or not connected.
+    """
+
+    def __init__(self, problem: Problem, client: Client, *, threads: int = 1) -> None:
+        if client.asynchronous:
+            raise ConfigError("workers: an asynchronous Dask client cannot be waited for; make it with Client(...), outside a coroutine")
+        if client.status != "running":
+            raise ConfigError(f"workers: the Dask client is {client.status}; connect it to a running cluster")
+        payload = pickled(problem)
+        self._key = hashlib.sha256(payload).hexdigest()
+        self._name = f"sciinf-{uuid.uuid4().hex}"
+        self._client, self._problem, self._threads = client, problem, threads
+        self._parent = SerialPool(problem)
+        self._counted = np.zeros(N_FIELDS, dtype=np.int64)
+        self._size, self._asked, self._met = 0, -math.inf, False
+        client.register_plugin(_placed(self._name, payload), name=self._name)
+
+    @property
+    def size(self) -> int:
+        """Threads of the workers that are connected, asked at most once a second; waits for a first worker.
+
+        Raises
+        ------
+        LikelihoodError
+            If the cluster is closed, or all workers were lost and none has come back within five minutes.
+        """
+        if time.monotonic() - self._asked > _ASK_EVERY:
+            self._size, self._asked = self._threads_there(), time.monotonic()
+        return self._size
+
+    def _threads_there(self) -> int:
+        started = told = time.monotonic()
+        while True:
+            try:
+                threads = sum(self._client.nthreads().values()) if self._client.status != "closed" else None
+            except OSError:  # the scheduler is gone, and the client has given up looking for it
+                threads = None
+            if threads is None:
+                raise LikelihoodError(f"{self._problem.name}: the Dask cluster was closed. Resume from the last checkpoint")
+            if threads:
+                self._met = True
+                return int(threads)
+            now = time.monotonic()
+            if self._met and now - started > _PATIENCE:
+                raise LikelihoodError(
+                    f"{self._problem.name}: every Dask worker was lost after {self.counts().calls} likelihood calls, and none has come "
+                    f"back for {_PATIENCE:g} s (killed, out of memory, or out of wall time). Resume from the last checkpoint"
+                )
+            if now - told > _TELL_EVERY:
+                _LOG.warning(
+                    "%s: no Dask worker is connected; waiting (if jobs of a queue fail, their output says why)",
+                    self._problem.name,
+                )
+                told = now
+            time.sleep(_LOOK_EVERY)
+
+    def map(self, function: Callable[[Problem, Item], Result], items: Sequence[Item]) -> list[Result]:
+        """``function(problem, item)`` for each item, in order; one task per thread of the cluster.
+
+        Raises
+        ------
+        LikelihoodError
+            What a likelihood raised in a worker, that a task cost several workers their life, or that none is left.
+        """
+        from distributed import CancelledError, KilledWorker
+
+        shares = _shares(items, self.size)
+        tasks = [pickle.dumps((function, share), protocol=pickle.HIGHEST_PROTOCOL) for share in shares]
+        futures = [self._client.submit(run_kept, self._name, self._key, self._threads, task, pure=False) for task in tasks]
+        try:
+            self._wait(futures)
+            answers = self._client.gather(futures)
+        except KilledWorker as error:  # its own text names a host
+            share = next((s for s, future in zip(shares, futures, strict=True) if future.status == "error"), shares[0])
+            raise LikelihoodError(
+                f"{self._problem.name}: a task took {error.allowed_failures + 1} Dask workers down, one after another (killed, out of "
+                f"memory, or a crash in compiled code). It held {len(share)} items, the first of them {_SHORT.repr(share[0])}. Resume from "
+                "the last checkpoint; workers=1 shows whether the likelihood itself crashes"
+            ) from None
+        except CancelledError as error:
+            raise LikelihoodError(
+                f"{self._problem.name}: Dask gave up the tasks: its cluster or client was closed. Resume to go on"
+            ) from error
+        finally:
+            if not all(future.done() for future in futures):
+                self._client.cancel(futures)
+        for _, counts in answers:
+            self._counted += counts
+        return [result for results, _ in answers for result in results]
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Until all are done or one has failed; looks now and then whether anybody is there to do them."""
+        from distributed import wait as wait_for
+
+        while waiting := [future for future in futures if not future.done()]:
+            if any(future.status == "error" for future in futures):
+                return
+            try:
+                wait_for(waiting, timeout=_PATROL)
+            except TimeoutError:
+                self._threads_there()
+
+    def counts(self) -> Counts:
+        """Likelihood calls, -inf and rejections since the pool was opened, as the workers reported them, and this process's own."""
+        return Counts.from_rows(np.vstack([self._counted, np.array(self._parent.counts(), dtype=np.int64)]))
+
+    def close(self, *, now: bool = False) -> None:
+        """Workers forget the problem; the cluster belongs to the caller and stays open."""
+        if self._client.status == "running":
+            self._client.unregister_worker_plugin(self._name)
+
+
+def _placed(name: str, payload: bytes) -> Any:
+    """A plugin that places the pickled problem in each worker process when it starts, and takes it away at the end."""
+    from distributed import WorkerPlugin
+
+    class Placed(WorkerPlugin):  # type: ignore[misc]
+        def setup(self, worker: Any) -> None:
+            keep(name, payload)
+
+        def teardown(self, worker: Any) -> None:
+            drop(name)
+
+    return Placed()
+
+
 def _shares(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """At most ``size`` contiguous, nearly equal, non-empty shares."""
     edges = np.linspace(0, len(items), min(size, len(items)) + 1).astype(int)
     return [items[low:high] for low, high in itertools.pairwise(edges)]
+
+
+def _is_dask_client(workers: Any) -> bool:
+    return callable(getattr(workers, "register_plugin", None)) and callable(getattr(workers, "get_executor", None))
 
 
 def check_workers(workers: Any) -> None:
@@ -354,24 +378,32 @@ def check_workers(workers: Any) -> None:
     Raises
     ------
     ConfigError
-        If ``workers`` is neither an integer from 1 to `MAX_WORKERS` nor an executor.
+        If ``workers`` is no integer from 1 to `MAX_WORKERS`, no executor and no Dask client.
     """
     whole = isinstance(workers, (int, np.integer))
     if whole and not isinstance(workers, (bool, np.timedelta64)) and 1 <= workers <= MAX_WORKERS:
         return
+    if not isinstance(workers, type) and _is_dask_client(workers):
+        return
+    if type(workers).__module__.startswith("distributed"):
+        raise ConfigError(f"workers: give the Dask client itself, Client(cluster), got its {type(workers).__name__}")
     if whole or isinstance(workers, type) or not callable(getattr(workers, "submit", None)):
-        raise ConfigError(f"workers must be an integer from 1 to {MAX_WORKERS}, or an executor with submit, got {shown(workers)}")
+        raise ConfigError(
+            f"workers must be an integer from 1 to {MAX_WORKERS}, an executor with submit, or a Dask client, got {shown(workers)}"
+        )
 
 
 def open_pool(problem: Problem, workers: Workers, *, threads: int = 1) -> Pool:
-    """The pool for ``workers``: 1 for this process, more for worker processes, or an executor.
+    """The pool for ``workers``: 1 for this process, more for worker processes, an executor, or a Dask client.
 
     Raises
     ------
     ConfigError
-        If ``workers`` is neither a positive integer nor an executor, or the problem cannot be sent to a worker.
+        If ``workers`` is none of these, or the problem cannot be sent to a worker.
     """
     check_workers(workers)
     if isinstance(workers, (int, np.integer)):
         return SerialPool(problem) if workers == 1 else ProcessPool(problem, int(workers), threads=threads)
-    return ExecutorPool(problem, workers)
+    if _is_dask_client(workers):
+        return DaskPool(problem, workers, threads=threads)
+    return ExecutorPool(problem, workers, threads=threads)

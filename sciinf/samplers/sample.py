@@ -24,11 +24,12 @@ from sciinf.results import storage
 from sciinf.results.posterior import Posterior
 from sciinf.results.run_directory import RunDirectory
 from sciinf.samplers.checkpoint import CheckpointFile, Interrupted, StopSignal
-from sciinf.samplers.pools import Workers, limit_threads, open_pool
+from sciinf.samplers.pools import Workers, open_pool
 from sciinf.samplers.progress import Progress
 from sciinf.samplers.repeats import merged, repeat_seed
 from sciinf.samplers.session import Outcome, Resources, Session
 from sciinf.samplers.settings import Dynesty, Emcee, Settings
+from sciinf.samplers.worker import limit_threads
 
 __all__ = ["Resources", "resolved_settings", "run_in", "sample"]
 
@@ -64,8 +65,9 @@ def sample(
         Master seed in [0, 2**64). Same problem, settings and seed: same bytes, whatever the workers, killed and resumed or not.
     repeats : int
         Number of seeds to run (the given one and children of it), merged into one posterior when they agree.
-    workers : int or executor
-        Processes for the likelihood, or an executor with ``submit``. With more than one, the likelihood must live in a module.
+    workers : int, executor or Dask client
+        Processes for the likelihood, an executor with ``submit``, or a ``distributed.Client``. With more than one process, the likelihood
+        must live in a module.
     threads : int
         Threads inside a batched kernel.
     max_calls, max_seconds : optional

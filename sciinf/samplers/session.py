@@ -29,8 +29,8 @@ class Resources:
 
     Parameters
     ----------
-    workers : int or executor
-        Processes that evaluate the likelihood, or an executor.
+    workers : int, executor or Dask client
+        Processes that evaluate the likelihood, or an executor or Dask client that does.
     threads : int
         Threads inside a batched kernel, in this process and in each worker; at most 1024.
     max_calls, max_seconds : int and float, optional
@@ -66,7 +66,7 @@ class Resources:
             object.__setattr__(self, item.name, plain_value(getattr(self, item.name)))
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able; an executor by its type's name."""
+        """JSON-able; an executor or client by its type's name."""
         workers = int(self.workers) if isinstance(self.workers, (int, np.integer)) else type(self.workers).__name__
         return {
             "workers": workers,

@@ -31,8 +31,13 @@ _SEED = 20180717
 _ALL = ("gauss3", "gauss10", "eggbox", "shells4", "funnel5", "hole", "plateau", "prior")
 _HEADER = ("run", "log Z", "mean shift", "scatter", "stated", "mean pull", "rms pull", "ESS", "calls")
 _SBC = Emcee(n_walkers=32, moves="de")
-_MCMC = Emcee(n_walkers=32)
-_TO_KILL: dict[str, Settings] = {"dynesty static": Dynesty(n_live=100), "emcee": Emcee(n_walkers=32, n_steps=10_000)}
+_MCMC = Emcee(n_walkers=32, engine="emcee")
+_TO_KILL: dict[str, tuple[str, Settings]] = {
+    "dynesty static": ("hole", Dynesty(n_live=100, engine="dynesty")),
+    "emcee": ("hole", Emcee(n_walkers=32, n_steps=10_000, engine="emcee")),
+    "compiled nested": ("gauss10", Dynesty(n_live=400, engine="compiled")),
+    "compiled stretch": ("gauss10", Emcee(n_walkers=32, n_steps=200_000, burn=0, thin=100, engine="compiled")),
+}
 _DRAWS = 40  # per seed, for the comparison of samplers
 
 
@@ -42,8 +47,8 @@ class Scale:
 
     Parameters
     ----------
-    static, dynamic : tuple of str
-        Problems for dynesty's static and dynamic samplers.
+    static, dynamic, compiled : tuple of str
+        Problems for dynesty's static and dynamic samplers, and for the compiled nested loop.
     mcmc : tuple of str
         Problems for emcee.
     seeds : int
@@ -66,6 +71,7 @@ class Scale:
 
     static: tuple[str, ...]
     dynamic: tuple[str, ...]
+    compiled: tuple[str, ...]
     mcmc: tuple[str, ...]
     seeds: int
     n_live: int
@@ -77,9 +83,9 @@ class Scale:
     sample_controls: bool = False
 
 
-QUICK = Scale(("gauss3", "hole", "prior"), (), (), 1, 60, None, (1, 2), 0, 30, False)
-FULL = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 20, 300, True)
-LONG = Scale(_ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True)
+QUICK = Scale(("gauss3", "hole", "prior"), (), ("gauss3", "hole", "prior"), (), 1, 60, None, (1, 2), 0, 30, False)
+FULL = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 20, 300, True)
+LONG = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True)
 
 
 @dataclass
@@ -122,6 +128,12 @@ class _Spine:
                 results["dynesty static"] = self.nested(known, "dynesty static", static_settings(name, self.scale.n_live))
             if name in self.scale.dynamic:
                 results["dynesty dynamic"] = self.nested(known, "dynesty dynamic", dynamic_settings(name, self.scale.n_effective))
+            if name in self.scale.compiled:
+                settings = dataclasses.replace(static_settings(name, self.scale.n_live), engine="compiled")
+                results["compiled nested"] = self.nested(known, "compiled nested", settings)
+                if "dynesty static" in results and name != "prior":
+                    label = f"{name}, compiled nested against dynesty static"
+                    self.record.add(*checks.same_cost(label, results["compiled nested"], results["dynesty static"]))
             if name in self.scale.mcmc:
                 results["emcee"] = self.over_seeds(known, "emcee", _MCMC)
                 self.sampled(f"{name}, emcee", known, results["emcee"])
@@ -129,13 +141,23 @@ class _Spine:
             for first, second in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
                 label = f"{name}, {first} = {second}"
                 with self.record.part(label):
-                    self.record.add(*checks.agreement(label, results[first], results[second], seed=_SEED, classify=second == "emcee"))
+                    self.record.add(
+                        *checks.agreement(
+                            label, results[first], results[second], seed=_SEED, classify=first == "dynesty static" and second == "emcee"
+                        )
+                    )
         self.record.table(f"Evidences, {self.scale.seeds} seeds", _HEADER, self.rows)
 
     def runs(self) -> None:
         """Hashes for numbers of workers, and after kills."""
         problem = analytic_problem("hole").problem
-        samplers: dict[str, Settings] = {"dynesty static": Dynesty(n_live=30, walks=20), "emcee": Emcee(n_walkers=16, n_steps=200)}
+        samplers: dict[str, Settings] = {
+            "dynesty static": Dynesty(n_live=30, walks=20, engine="dynesty"),
+            "compiled nested": Dynesty(n_live=30, walks=20, engine="compiled"),
+            "compiled proposals": Dynesty(n_live=30, walks=20, bound="balls", engine="compiled"),
+            "emcee": Emcee(n_walkers=16, n_steps=200, engine="emcee"),
+            "compiled stretch": Emcee(n_walkers=16, n_steps=200, engine="compiled"),
+        }
         if self.scale.dynamic:
             samplers["dynesty dynamic"] = Dynesty(n_live=50, dynamic=True, proposal="unif", n_effective=self.scale.n_effective)
         for name, settings in samplers.items():
@@ -144,9 +166,10 @@ class _Spine:
         if not self.scale.kills:
             self.record.skip("killed and resumed", "runs in --full and --long")
             return
-        for name, settings in _TO_KILL.items():
+        for name, (target, settings) in _TO_KILL.items():
             with self.record.part(f"kills, {name}"):
-                self.record.add(killed_and_resumed(f"hole, {name}", problem, settings, kills=self.scale.kills, seed=_SEED))
+                problem = analytic_problem(target).problem
+                self.record.add(killed_and_resumed(f"{target}, {name}", problem, settings, kills=self.scale.kills, seed=_SEED))
 
     def replicas(self, name: str, problem: Problem) -> Campaign:
         """A calibration campaign over the straight line."""
@@ -196,13 +219,13 @@ class _Spine:
 def static_settings(name: str, n_live: int) -> Dynesty:
     """Default walks where they are put to the test, shorter ones where they suffice; a constant likelihood needs only points."""
     if name == "prior":
-        return Dynesty(n_live=1000)
-    return Dynesty(n_live=n_live, walks={"gauss10": 50, "eggbox": 40, "shells4": 50, "hole": 50}.get(name))
+        return Dynesty(n_live=1000, engine="dynesty")
+    return Dynesty(n_live=n_live, engine="dynesty", walks={"gauss10": 50, "eggbox": 40, "shells4": 50, "hole": 50}.get(name))
 
 
 def dynamic_settings(name: str, n_effective: int | None) -> Dynesty:
     """The cheapest proposal that suits the problem's shape and dimension: a dynamic run adds batches until it has enough samples."""
-    base = Dynesty(n_live=100, dynamic=True, n_effective=n_effective)
+    base = Dynesty(n_live=100, dynamic=True, n_effective=n_effective, engine="dynesty")
     if name in ("gauss3", "hole", "plateau", "prior"):
         return dataclasses.replace(base, proposal="unif", bound="single")
     return dataclasses.replace(base, walks={"gauss10": 50, "funnel5": 100}.get(name, 30))
@@ -251,5 +274,4 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         suite.problems()
         suite.runs()
         suite.calibration()
-    record.skip("compiled engines, Dask", "not in this version")
     return record.result()

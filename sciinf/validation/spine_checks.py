@@ -13,11 +13,13 @@ from sciinf.calibration.verdict import ALARM, Verdict, bonferroni
 from sciinf.core.parameter import Parameter
 from sciinf.core.priors import Prior
 
-__all__ = ["agreement", "evidence", "evidence_row", "moments", "prior_returned"]
+__all__ = ["agreement", "evidence", "evidence_row", "moments", "prior_returned", "same_cost"]
 
 _SIGMAS = 4.0
 _RMS_PULL = (0.4, 1.6)  # an exact sampler leaves [0.5, 1.5] in 1.2 % of rows at 12 seeds
 _SEEDS_FOR_RMS = 12
+_SAME = 0.1
+_ONE_SEED = 0.1**2  # variance of ln(calls) or ln(ESS) of a single run, roughly
 
 
 def evidence(label: str, known: AnalyticProblem, result: Campaign, *, n_live: int) -> list[Verdict]:
@@ -55,6 +57,20 @@ def evidence_row(label: str, known: AnalyticProblem, result: Campaign) -> tuple[
         f"{np.mean(result.ess):.0f}",
         f"{np.mean(result.calls):.0f}",
     )
+
+
+def same_cost(label: str, first: Campaign, second: Campaign) -> list[Verdict]:
+    """Likelihood calls and effective samples of two samplers of one algorithm: means over the seeds within 10 %.
+
+    With few seeds the bar is 4 standard errors of the ratio, where that is wider.
+    """
+    verdicts = []
+    for name, a, b in (("calls", first.calls.astype(float), second.calls.astype(float)), ("ESS", first.ess, second.ess)):
+        ratio, n = float(np.mean(a) / np.mean(b)), len(first)
+        spread = [np.var(x, ddof=1) / np.mean(x) ** 2 / n for x in (a, b)] if n > 1 else [_ONE_SEED, _ONE_SEED]
+        bar = max(_SAME, _SIGMAS * ratio * float(np.sqrt(sum(spread))))
+        verdicts.append(Verdict(f"{label}: {name}", ratio, None, n, abs(ratio - 1.0) < bar, f"ratio of means; bar {bar:.2g}"))
+    return verdicts
 
 
 def moments(label: str, known: AnalyticProblem, result: Campaign) -> list[Verdict]:

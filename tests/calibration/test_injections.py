@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -160,6 +161,20 @@ def test_campaign_over_runs_a_list_with_its_own_data() -> None:
     seeds = injections.campaign_over([problems[0]] * 2, SETTINGS, 5)
     assert np.array_equal(seeds.draws[0], blind.draws[0])
     assert not np.array_equal(seeds.draws[0], seeds.draws[1])
+
+
+def test_a_worker_that_does_not_see_the_directory_says_so_before_it_works(tmp_path: Path) -> None:
+    unit = injections._Unit(3, 1, SETTINGS, 199, tmp_path / "elsewhere" / "units" / "unit-000003.bin")
+    with pytest.raises(ConfigError, match=r"line, unit 3: a worker cannot see the campaign's directory.*share"):
+        injections._run_unit(analytic.line(), unit)
+
+
+def test_seeds_of_one_problem_do_not_carry_it_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, sizes = analytic.line(), []
+    original = injections._run_unit
+    monkeypatch.setattr(injections, "_run_unit", lambda held, unit: sizes.append(len(pickle.dumps(unit))) or original(held, unit))
+    injections.campaign_over([problem] * 2, SETTINGS, 5)
+    assert max(sizes) < 1000 < len(pickle.dumps(problem))
 
 
 @pytest.mark.parametrize(("n", "message"), [(0, "n must be a positive integer"), (True, "n must be"), (2.5, "2.5")])

@@ -7,12 +7,13 @@ import functools
 import numpy as np
 import pytest
 
-from sciinf.core.engine import comparison_key_of, compiled_of, derived_of, domain_of, simulator_of, smooth_of
+from sciinf.core.engine import CompiledLikelihood, comparison_key_of, compiled_of, derived_of, domain_of, simulator_of, smooth_of
 from sciinf.core.errors import ConfigError, DataError, LikelihoodError
 from sciinf.core.function_engine import FunctionEngine
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
+from sciinf.numerics.jit import LIKELIHOOD, kernel
 
 
 def gaussian(theta: np.ndarray, data: dict) -> float:
@@ -142,3 +143,29 @@ def test_an_array_in_a_batch_row_is_refused() -> None:
     bad = FunctionEngine(lambda theta: np.zeros(2), ["mu"], version="1")
     with pytest.raises(LikelihoodError, match="instead of one real number"):
         bad.log_likelihood_many(np.zeros((2, 1)))
+
+
+@kernel(LIKELIHOOD)
+def minus_square_distance(theta, floats, ints, work):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    return -((theta[0] - floats[0]) ** 2)
+
+
+def distance(theta: np.ndarray, data: float) -> float:
+    return -((float(theta[0]) - data) ** 2)
+
+
+def compiled_distance(data: float) -> CompiledLikelihood:
+    return CompiledLikelihood(minus_square_distance, np.array([data]), np.empty(0, dtype=np.int64), workspace_size=0)
+
+
+def test_a_compiled_form_follows_the_data_or_is_dropped_with_them() -> None:
+    theta = np.array([1.0])
+    follows = FunctionEngine(distance, ["x"], data=3.0, compiled=compiled_distance, version="1")
+    assert compiled_of(follows)(theta) == -4.0  # type: ignore[misc]
+    assert compiled_of(follows.with_data(5.0))(theta) == -16.0  # type: ignore[misc]
+    fixed = FunctionEngine(distance, ["x"], data=3.0, compiled=compiled_distance(3.0), version="1")
+    assert compiled_of(fixed)(theta) == -4.0  # type: ignore[misc]
+    assert compiled_of(fixed.with_data(5.0)) is None
+    assert fixed.fingerprint() != FunctionEngine(distance, ["x"], data=3.0, compiled=compiled_distance(4.0), version="1").fingerprint()
+    with pytest.raises(ConfigError, match="compiled must be a CompiledLikelihood or a function of the data"):
+        FunctionEngine(distance, ["x"], compiled="yes", version="1")  # type: ignore[arg-type]

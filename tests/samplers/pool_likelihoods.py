@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
+from sciinf.samplers import worker
 
 BOX = 5.0
 
@@ -59,3 +61,23 @@ def of(function: object, n_dim: int = 2, **options: object) -> Problem:
     names = ["x", "y", "z"][:n_dim]
     engine = FunctionEngine(function, names, version="1")  # type: ignore[arg-type]
     return Problem(engine, PriorSet([Parameter(name, Uniform(-BOX, BOX)) for name in names]), **options)  # type: ignore[arg-type]
+
+
+def kills_its_worker_once(theta: NDArray[np.float64]) -> float:
+    """Ends the process at its first call of all, which leaves a mark."""
+    mark = Path(os.environ["SCIINF_TEST_MARK"])
+    if os.environ["SCIINF_TEST_PARENT"] != str(os.getpid()) and not mark.exists():
+        mark.touch()
+        os._exit(9)
+    return -0.5 * float(theta @ theta)
+
+
+def first_of(problem: Problem, item: NDArray[np.float64]) -> tuple[float, int]:
+    """The value at ``item`` and where it was found."""
+    time.sleep(0.002)
+    return problem.log_likelihood(item), os.getpid()
+
+
+def placed() -> list[int]:
+    """How many copies of each pool's pickled problem this process holds."""
+    return [len(copies) for copies in worker._kept.values()]

@@ -28,7 +28,7 @@ from sciinf.samplers.dead_points import births
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty
 
-QUICK = Dynesty(n_live=60, walks=10, dlogz=0.3)
+QUICK = Dynesty(engine="dynesty", n_live=60, walks=10, dlogz=0.3)
 
 
 class Isolated:
@@ -78,7 +78,9 @@ def test_a_static_run_is_dynesty_s_to_the_bit() -> None:
 
 def test_a_dynamic_run_is_dynesty_s_to_the_bit() -> None:
     problem = analytic.gauss3().problem
-    posterior = sample(problem, Dynesty(n_live=60, walks=6, dlogz=0.3, dynamic=True, n_effective=600), seed=3, progress=False)
+    posterior = sample(
+        problem, Dynesty(engine="dynesty", n_live=60, walks=6, dlogz=0.3, dynamic=True, n_effective=600), seed=3, progress=False
+    )
     options, first = peer_of(problem, 3, 60, walks=6)
     peer = dynesty.DynamicNestedSampler(**options, use_pool={"stop_function": False})
     peer.ncall = 60
@@ -105,7 +107,7 @@ def nested_is_consistent(posterior: Posterior) -> None:
 def test_births_live_points_and_ranks_fit_together(dynamic: bool) -> None:
     posterior = sample(
         analytic.gauss3().problem,
-        Dynesty(n_live=60, walks=20, dlogz=0.1, dynamic=dynamic, n_effective=600 if dynamic else None),
+        Dynesty(engine="dynesty", n_live=60, walks=20, dlogz=0.1, dynamic=dynamic, n_effective=600 if dynamic else None),
         seed=3,
         progress=False,
     )
@@ -129,7 +131,7 @@ def test_births_follow_the_slots() -> None:
 def test_every_proposal_and_kind_of_bound_finds_the_evidence(proposal: Any, bound: Any) -> None:
     """2-D unit Gaussian in a box of side 10: ln Z = ln(2 pi) - 2 ln 10 = -2.767293, by hand."""
     problem = likelihoods.of(likelihoods.gauss)
-    posterior = sample(problem, Dynesty(n_live=40, proposal=proposal, bound=bound, dlogz=0.3), seed=2, progress=False)
+    posterior = sample(problem, Dynesty(engine="dynesty", n_live=40, proposal=proposal, bound=bound, dlogz=0.3), seed=2, progress=False)
     assert posterior.log_evidence is not None
     assert abs(posterior.log_evidence - (np.log(2.0 * np.pi) - 2.0 * np.log(10.0))) < 4.5 * posterior.log_evidence_error  # type: ignore[operator]
 
@@ -140,7 +142,7 @@ def test_a_constrained_prior_is_normalised(dynamic: bool) -> None:
     known = analytic.hole()
     posterior = sample(
         known.problem,
-        Dynesty(n_live=60, walks=20, dlogz=0.1, dynamic=dynamic, n_effective=600 if dynamic else None),
+        Dynesty(engine="dynesty", n_live=60, walks=20, dlogz=0.1, dynamic=dynamic, n_effective=600 if dynamic else None),
         seed=3,
         progress=False,
     )
@@ -152,7 +154,7 @@ def test_a_constrained_prior_is_normalised(dynamic: bool) -> None:
 
 def test_a_plateau_is_integrated() -> None:
     known = analytic.plateau()
-    posterior = sample(known.problem, Dynesty(n_live=60, walks=20, dlogz=0.1), seed=3, progress=False)
+    posterior = sample(known.problem, Dynesty(engine="dynesty", n_live=60, walks=20, dlogz=0.1), seed=3, progress=False)
     assert posterior.log_evidence is not None
     assert abs(posterior.log_evidence - known.log_evidence) < 4.5 * posterior.log_evidence_error  # type: ignore[operator]
 
@@ -168,7 +170,7 @@ def test_many_zeros_among_the_first_points_warn_when_live_points_are_few() -> No
     assert np.isneginf(posterior.birth_log_likelihood).sum() == 60
     with warnings.catch_warnings():
         warnings.simplefilter("error", SciinfWarning)
-        sample(problem, Dynesty(n_live=220, walks=5, dlogz=2.0), seed=2, progress=False)
+        sample(problem, Dynesty(engine="dynesty", n_live=220, walks=5, dlogz=2.0), seed=2, progress=False)
 
 
 @pytest.mark.slow
@@ -177,7 +179,7 @@ def test_zeros_in_part_of_the_prior_do_not_bias_the_evidence() -> None:
     problem, values, errors = likelihoods.of(likelihoods.zero_on_the_left), [], []
     for seed in range(24):
         with pytest.warns(SciinfWarning, match="first 100 points"):
-            posterior = sample(problem, Dynesty(n_live=100, walks=30), seed=seed, progress=False)
+            posterior = sample(problem, Dynesty(engine="dynesty", n_live=100, walks=30), seed=seed, progress=False)
         values.append(posterior.log_evidence)
         errors.append(posterior.log_evidence_error)
     truth = np.log(2.0 * np.pi) - 2.0 * np.log(10.0) + np.log(0.9772499)
@@ -192,7 +194,7 @@ def test_a_likelihood_that_is_zero_everywhere_says_how_many_points_were_tried_an
 
 def test_nan_can_be_rejected_and_is_counted() -> None:
     problem = likelihoods.of(likelihoods.nan_beyond_two, on_nan="reject")
-    posterior = sample(problem, Dynesty(n_live=220, walks=5, dlogz=1.0), seed=1, progress=False)
+    posterior = sample(problem, Dynesty(engine="dynesty", n_live=220, walks=5, dlogz=1.0), seed=1, progress=False)
     assert np.max(posterior.column("x")[posterior.weights > 0.0]) <= 2.0
     assert posterior.meta["counts"]["rejected"] > 0
 
@@ -207,7 +209,7 @@ def test_a_periodic_parameter_wraps(names: tuple[str, ...], monkeypatch: pytest.
     """von Mises at the seam of [0, 2 pi): ln Z = ln I_0(30) = 27.384701 (scipy.special.ive); half the mass at each end."""
     engine = FunctionEngine(_angle, list(names), version="1")
     problem = Problem(engine, PriorSet([Parameter(name, Uniform(0.0, 2.0 * np.pi), periodic=True) for name in names]))
-    posterior = sample(problem, Dynesty(n_live=60, walks=15, dlogz=0.1), seed=2, progress=False)
+    posterior = sample(problem, Dynesty(engine="dynesty", n_live=60, walks=15, dlogz=0.1), seed=2, progress=False)
     assert posterior.meta["sampler"]["periodic"] == ([] if len(names) == 1 else [1])
     assert posterior.log_evidence is not None
     assert abs(posterior.log_evidence - 27.384701) < 4.5 * posterior.log_evidence_error  # type: ignore[operator]
@@ -217,13 +219,13 @@ def test_a_periodic_parameter_wraps(names: tuple[str, ...], monkeypatch: pytest.
 
 def test_too_few_live_points_for_the_dimension_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"more than 2 n_dim = 20 for .*, got 20"):
-        sample(analytic.gauss10().problem, Dynesty(n_live=20), seed=1, progress=False)
+        sample(analytic.gauss10().problem, Dynesty(engine="dynesty", n_live=20), seed=1, progress=False)
 
 
 @pytest.mark.filterwarnings("ignore:prior. a, b, c never changed the likelihood")
 def test_dynesty_s_warnings_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="sciinf.samplers.dynesty"):
-        sample(analytic.prior().problem, Dynesty(n_live=50, walks=5), seed=1, progress=False)
+        sample(analytic.prior().problem, Dynesty(engine="dynesty", n_live=50, walks=5), seed=1, progress=False)
     assert any("plateau" in record.message for record in caplog.records)
 
 
@@ -233,7 +235,7 @@ def test_the_default_walk_is_unbiased_on_the_funnel() -> None:
     known = analytic.funnel5()
     pulls = []
     for seed in range(12):
-        posterior = sample(known.problem, Dynesty(n_live=200), seed=seed, progress=False)
+        posterior = sample(known.problem, Dynesty(engine="dynesty", n_live=200), seed=seed, progress=False)
         assert posterior.log_evidence is not None
         assert posterior.log_evidence_error is not None
         pulls.append((posterior.log_evidence - known.log_evidence) / posterior.log_evidence_error)

@@ -7,7 +7,9 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 import time
+import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +26,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
-from sciinf.samplers import pools
+from sciinf.samplers import pools, worker
 from sciinf.samplers.dynesty import _DynestyPool, _new_sampler
 from sciinf.samplers.sample import sample
 from sciinf.samplers.session import likelihood_of
@@ -205,6 +207,52 @@ def test_workers_must_be_a_number_or_an_executor(workers: Any) -> None:
         sample(likelihoods.of(likelihoods.gauss), CHAIN, seed=1, workers=workers, progress=False)
 
 
+_MEETING = threading.Barrier(2)
+
+
+def _meets(problem: Problem, item: int) -> int:
+    _MEETING.wait(60.0)
+    return item
+
+
+def test_shares_of_an_executor_run_side_by_side_from_the_first_map_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two threads waits for the other; the problem goes to each of them at most once."""
+    received: list[str] = []
+    original = worker._receive
+    monkeypatch.setattr(worker, "_receive", lambda key, payload: received.append(key) or original(key, payload))
+    with ThreadPoolExecutor(2) as executor:
+        pool = pools.open_pool(likelihoods.of(likelihoods.gauss), executor)
+        for _ in range(3):
+            assert pool.map(_meets, [1, 2]) == [1, 2]
+    assert len(received) == 2
+
+
+def test_a_worker_that_cannot_import_the_problem_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("only_here")
+    module.flat = flat = lambda theta: 0.0  # type: ignore[attr-defined]
+    flat.__module__, flat.__qualname__ = "only_here", "flat"
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    payload = worker.pickled(likelihoods.of(flat))
+    monkeypatch.delitem(sys.modules, "only_here")
+    with pytest.raises(ConfigError, match=r"a worker cannot import .*No module named 'only_here'.*PYTHONPATH"):
+        worker.run_anywhere("key", payload, 1, likelihood_of, [])
+
+
+def test_limits_of_threads_that_overlap_last_until_the_last_has_left() -> None:
+    from threadpoolctl import threadpool_info
+
+    def most() -> int:
+        return max(info["num_threads"] for info in threadpool_info())
+
+    before = most()
+    first, second = worker.limit_threads(1), worker.limit_threads(1)
+    with first:
+        second.__enter__()
+    assert most() == 1  # the first has left, the second is inside
+    second.__exit__(None, None, None)
+    assert most() == before
+
+
 def test_limit_threads_holds_inside_the_block_only() -> None:
     from threadpoolctl import threadpool_info
 
@@ -212,6 +260,6 @@ def test_limit_threads_holds_inside_the_block_only() -> None:
         return max(info["num_threads"] for info in threadpool_info())
 
     before = most()
-    with pools.limit_threads(1):
+    with worker.limit_threads(1):
         assert most() == 1
     assert most() == before

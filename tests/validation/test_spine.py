@@ -12,7 +12,7 @@ from sciinf.calibration.controls import broken
 from sciinf.core.errors import ConfigError
 from sciinf.validation import spine
 
-SMALL = spine.Scale(("prior",), (), (), seeds=2, n_live=50, n_effective=None, workers=(1,), kills=0, replicas=8, controls=False)
+SMALL = spine.Scale(("prior",), (), (), (), seeds=2, n_live=50, n_effective=None, workers=(1,), kills=0, replicas=8, controls=False)
 
 
 def test_a_small_tier_runs_resumes_and_reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

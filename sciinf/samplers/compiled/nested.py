@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciinf.core.compiled_problem import CompiledProblem
+from sciinf.core.compiled_problem import CompiledProblem, check_same
 from sciinf.core.errors import ConfigError, LikelihoodError, ResumeError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
@@ -18,7 +18,7 @@ from sciinf.results.nested import integrate
 from sciinf.samplers.compiled import nested_kernels as kernels
 from sciinf.samplers.compiled.choice import BOUNDS, PROPOSALS
 from sciinf.samplers.compiled.stretch import wrong_value
-from sciinf.samplers.compiled.walk_kernels import evaluate
+from sciinf.samplers.compiled.walk_kernels import evaluate_each
 from sciinf.samplers.compiled.walks import target_of
 from sciinf.samplers.dead_points import fields_of
 from sciinf.samplers.session import Outcome, Session, nothing_finite
@@ -28,6 +28,7 @@ __all__ = ["run"]
 
 _BLOCK_SECONDS = 0.1
 _FIRST_BLOCK = 20
+_CHECKED = 3  # live points at which the compiled likelihood is held against the engine's own
 _HOPELESS_BATCHES = 20  # of n_live prior points, all of likelihood zero
 _MOST_BATCHES = 1000
 _NO_LIMIT = np.iinfo(np.int64).max
@@ -104,32 +105,35 @@ class _NestedRun:
             If the likelihood is NaN or +inf somewhere, or zero at (nearly) all of the points tried.
         """
         problem, rng, n_live = self.problem, generator(self.session.seed, "start"), self.settings.n_live
-        theta, counts, n_found, zeros, batches = np.empty(problem.n_dim), np.zeros(3, dtype=np.int64), 0, [], 0
+        counts, batches = np.zeros(3, dtype=np.int64), 0
+        tried: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
+        n_found = 0
         while n_found < n_live:
             if batches == (_MOST_BATCHES if n_found else _HOPELESS_BATCHES):
                 raise nothing_finite(problem, batches * n_live, n_found)
             batches += 1
-            for unit in inside(problem, rng, n_live):
-                value = evaluate(*self.target, unit, theta, counts)
-                if np.isnan(value) or value == np.inf:
-                    raise wrong_value(problem, theta)
-                if value == -np.inf:
-                    zeros.append(theta.copy())
-                    continue
-                self.live_units[n_found], self.live_thetas[n_found], self.live_values[n_found] = unit, theta, value
-                n_found += 1
-                if n_found == n_live:
-                    break
+            units = inside(problem, rng, n_live)
+            thetas, values = np.empty_like(units), np.empty(n_live)
+            row = evaluate_each(*self.target, units, thetas, values, counts)
+            if row >= 0:
+                raise wrong_value(problem, thetas[row])
+            tried.append((units, thetas, values))
+            n_found += int(np.count_nonzero(values > -np.inf))
+        units, thetas, values = (np.concatenate(column) for column in zip(*tried, strict=True))
+        found = np.flatnonzero(values > -np.inf)[:n_live]
+        n_tried = int(found[-1]) + 1
+        self.live_units, self.live_thetas, self.live_values = units[found], thetas[found], values[found]
+        zeros = thetas[:n_tried][values[:n_tried] == -np.inf]
         problem.add_counts(counts)
+        check_same(problem, self.live_thetas[:_CHECKED], self.live_values[:_CHECKED])
         self.n_zero = len(zeros)
-        if zeros:
-            tried = n_live + len(zeros)
-            volumes = np.log1p(-np.arange(1, len(zeros) + 1) / (tried - 1.0))
-            self.record.append(np.array(zeros), kernels.LOWEST, volumes, n_live + np.arange(len(zeros)))
+        if len(zeros):
+            volumes = np.log1p(-np.arange(1, len(zeros) + 1) / (n_tried - 1.0))
+            self.record.append(zeros, kernels.LOWEST, volumes, n_live + np.arange(len(zeros)))
             self.numbers[kernels.LOG_VOLUME] = volumes[-1]
         self.numbers[kernels.LOG_Z], self.numbers[kernels.LOG_L_STAR] = kernels.LOWEST, kernels.LOWEST
         self.numbers[kernels.SCALE] = 1.0
-        self.flags[kernels.IN_CUBE], self.flags[kernels.N_CALLS] = 1, n_live + len(zeros)
+        self.flags[kernels.IN_CUBE], self.flags[kernels.N_CALLS] = 1, n_tried
 
     def body(self) -> bytes:
         """The run as a checkpoint holds it."""

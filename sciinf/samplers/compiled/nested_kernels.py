@@ -19,8 +19,8 @@ import numpy as np
 from sciinf.numerics.copying import copy_vector
 from sciinf.numerics.ellipsoids import CUBE, contains, enclose, enlarge, pick
 from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
-from sciinf.samplers.compiled.posterior_kernels import CALLS, DONE, TARGET
-from sciinf.samplers.compiled.walk_kernels import GENERATOR, SPACE, evaluate, random_walk, slices
+from sciinf.samplers.compiled.posterior_kernels import CALLS, FINITE, MINUS_INF, REJECTED, TARGET, kind_of
+from sciinf.samplers.compiled.walk_kernels import GENERATOR, SHRUNK, SPACE, random_walk, slices
 
 __all__ = [
     "BOUND", "CONVERGED", "GOING_ON", "LOG_VOLUME", "LOWEST", "N_FLAGS", "N_NUMBERS", "N_OPTIONS", "advance",
@@ -48,7 +48,7 @@ RANDOM_WALK, _, AXIS_SLICES = range(3)  # in the order of `choice.PROPOSALS`
 GOING_ON, CONVERGED, PLATEAU = 0, -1, -2
 """Why `advance` returned beside the statuses of a wrong likelihood value: the records are full or the calls spent; by the stopping
 rule; the live points have all one likelihood."""
-STUCK = 4
+STUCK = SHRUNK
 """No live point lies above the bar, or a slice found nothing."""
 
 _ENLARGE = 1.25  # dynesty's defaults
@@ -83,7 +83,7 @@ def _rebound(bar, live_units, live_values, numbers, flags, options, centres, axe
     enlarge(flags[N_ELLIPSOIDS], math.log(_ENLARGE), axes, precisions, lengths, log_volumes)
 
 
-@inline_kernel
+@kernel(numba.void(numba.float64, numba.int64, MATRIX, VECTOR, VECTOR, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR))
 def _rebound_if_due(
     bar, n_calls, live_units, live_values, numbers, flags, options, centres, axes, precisions, lengths, log_volumes
 ):  # fmt: skip
@@ -133,14 +133,22 @@ def _fill_queue(
             while True:
                 for i in range(n_dim):
                     queue_units[q, i] = rng.random()
-                found = evaluate(
-                    function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
-                    queue_units[q], queue_thetas[q], counts,
-                )  # fmt: skip
+                transform(queue_units[q], prior_floats, prior_ints, queue_thetas[q])
+                if restricted and log_prior(queue_thetas[q], prior_floats, prior_ints, work) == -math.inf:
+                    counts[MINUS_INF] += 1
+                    continue
+                for k in range(n_dim):
+                    point[places[k]] = queue_thetas[q, k]
+                counts[CALLS] += 1
+                found = function(point, floats, ints, work)
                 tried += 1
-                if math.isnan(found) or found == math.inf:
-                    copy_vector(queue_thetas[q], queue_thetas[0])
-                    return 1 if math.isnan(found) else 2
+                kind = kind_of(found, reject_nan)
+                if kind != FINITE:
+                    if kind > REJECTED:
+                        copy_vector(queue_thetas[q], queue_thetas[0])
+                        return kind
+                    counts[kind] += 1
+                    found = -math.inf
                 if found > bar:
                     break
             queue_values[q] = found
@@ -175,12 +183,12 @@ def _fill_queue(
             )  # fmt: skip
             queue_calls[3 * q] = tuning[2]
             flags[DOUBLING] = tuning[3]
-        if status != DONE:
+        if status != FINITE:
             copy_vector(queue_thetas[q], queue_thetas[0])
-            return status if status < 3 else STUCK
+            return status
         queue_calls[3 * q + 1], queue_calls[3 * q + 2] = tuning[0], tuning[1]
     flags[N_QUEUED], flags[QUEUE_AT] = options[QUEUE_SIZE], 0
-    return DONE
+    return FINITE
 
 
 @inline_kernel
@@ -250,7 +258,7 @@ def advance(
                     rng, lowest, live_units, live_thetas, live_values, queue_units, queue_thetas, queue_values, queue_calls,
                     numbers, flags, options, centres, axes, precisions, lengths, log_volumes, counts,
                 )  # fmt: skip
-                if status != DONE:
+                if status != FINITE:
                     why[0] = status
                     return it
             q = flags[QUEUE_AT]

@@ -11,7 +11,7 @@ import numpy as np
 from emcee.model import Model
 from numpy.typing import NDArray
 
-from sciinf.core.compiled_problem import CompiledProblem
+from sciinf.core.compiled_problem import CompiledProblem, check_same
 from sciinf.core.errors import LikelihoodError
 from sciinf.core.problem import Problem
 from sciinf.samplers.compiled import stretch_kernels as kernels
@@ -22,6 +22,7 @@ __all__ = ["CompiledEnsemble", "wrong_value"]
 
 _BLOCK_SECONDS = 0.1  # between pauses, at which signals, budgets and checkpoints have their turn
 _FIRST_BLOCK = 20
+_CHECKED = 3  # start points at which the compiled likelihood is held against the engine's own
 _BAND = 1e-12  # thousands of times what two logarithms and the sums behind them can differ by
 _NO_LIMIT = np.iinfo(np.int64).max
 
@@ -62,6 +63,7 @@ class CompiledEnsemble:
     def begin(self, points: NDArray[np.float64], random_state: Any) -> None:
         """Start from ``points`` (n_walkers, n_dim) and a legacy generator's state."""
         _, blobs = self.compute_log_prob(points)
+        check_same(self._problem, points[:_CHECKED], blobs[:_CHECKED, 0])
         self._coords, self._values = np.array(points, dtype=np.float64), blobs
         self._take(random_state)
 

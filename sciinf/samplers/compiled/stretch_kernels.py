@@ -16,7 +16,7 @@ import numpy as np
 from sciinf.numerics.copying import copy_matrix, copy_vector
 from sciinf.numerics.jit import FUNCTION, INTS, MATRIX, VECTOR, inline_kernel, kernel
 from sciinf.numerics.legacy_random import WORDS, bounded, gaussian, shuffle, uniform
-from sciinf.samplers.compiled.posterior_kernels import CALLS, DONE, TARGET, posterior_at
+from sciinf.samplers.compiled.posterior_kernels import CALLS, FINITE, REJECTED, TARGET, kind_of
 
 __all__ = ["DIFFERENTIAL_EVOLUTION", "FINISHED", "STRETCH", "TIE", "WRONG_VALUE", "steps"]
 
@@ -147,13 +147,24 @@ def steps(
             else:
                 _propose_evolution(key, place, held, coords, movers, others, proposals, factors, pairs)
             for i in range(half):
-                status = posterior_at(
-                    function, floats, ints, work, point, places, reject_nan, prior, prior_floats, prior_ints, proposals[i], counts, found[i]
-                )
-                if status != DONE:
-                    copy_vector(proposals[i], trouble)
-                    why[0] = WRONG_VALUE
-                    return step
+                density, value = prior(proposals[i], prior_floats, prior_ints, work), -math.inf
+                if math.isfinite(density):
+                    for k in range(n_dim):
+                        point[places[k]] = proposals[i, k]
+                    counts[CALLS] += 1
+                    value = function(point, floats, ints, work)
+                    kind = kind_of(value, reject_nan)
+                    if kind > REJECTED:
+                        for k in range(n_dim):
+                            trouble[k] = proposals[i, k]
+                        why[0] = WRONG_VALUE
+                        return step
+                    if kind != FINITE:
+                        counts[kind] += 1
+                        value = -math.inf
+                else:
+                    density = -math.inf
+                found[i, 0], found[i, 1] = value, density
             for i in range(half):
                 j, new = movers[i], found[i, 0] + found[i, 1]
                 margin = factors[i] + new - (values[j, 0] + values[j, 1]) - math.log(uniform(key, place))
@@ -168,8 +179,9 @@ def steps(
                     why[0] = TIE
                     return step
                 if margin > 0.0:
-                    copy_vector(proposals[i], coords[j])
-                    copy_vector(found[i], values[j])
+                    for k in range(n_dim):
+                        coords[j, k] = proposals[i, k]
+                    values[j, 0], values[j, 1] = found[i, 0], found[i, 1]
                     accepted[j] += 1
         copy_matrix(coords, chain[step])
         copy_matrix(values, blobs[step])

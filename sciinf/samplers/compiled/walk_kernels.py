@@ -18,9 +18,9 @@ import numpy as np
 
 from sciinf.numerics.copying import copy_vector
 from sciinf.numerics.jit import FUNCTION, INTS, MATRIX, VECTOR, inline_kernel, kernel
-from sciinf.samplers.compiled.posterior_kernels import DONE, NOT_A_NUMBER, PLUS_INF, TARGET, guarded
+from sciinf.samplers.compiled.posterior_kernels import CALLS, FINITE, MINUS_INF, NOT_A_NUMBER, PLUS_INF, REJECTED, TARGET, kind_of
 
-__all__ = ["GENERATOR", "SHRUNK", "SPACE", "ball_point", "evaluate", "inside_cube", "random_walk", "slices"]
+__all__ = ["GENERATOR", "SHRUNK", "SPACE", "evaluate_each", "random_walk", "slices"]
 
 GENERATOR = numba.typeof(np.random.default_rng(0))
 """Type of a `numpy.random.Generator`."""
@@ -28,52 +28,40 @@ GENERATOR = numba.typeof(np.random.default_rng(0))
 SPACE = (FUNCTION, FUNCTION, VECTOR, INTS, numba.boolean)
 """Types of the prior's side of a proposal: transform, log_prior, floats, ints, and whether a region restricts it."""
 
-SHRUNK = 3
+SHRUNK = 5
 """A slice shrank to its start without a point inside: the likelihood there is not what it was before."""
 
 _REACHED = -1
 _MOST_EXPANSIONS = 1000  # stepping out further than this turns to doubling, as dynesty does
 
 
-@inline_kernel
-def inside_cube(u):
-    """Whether every coordinate lies strictly inside (0, 1)."""
-    inside = True
-    for i in range(u.size):
-        inside &= 0.0 < u[i] < 1.0
-    return inside
+@kernel(numba.int64(*TARGET, *SPACE, MATRIX, MATRIX, VECTOR, INTS))
+def evaluate_each(
+    function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
+    units, thetas, values, counts,
+):  # fmt: skip
+    """Parameters and ln L of each row of ``units`` (n, n_dim), into ``thetas`` and ``values`` (n,); -inf outside a prior's region.
 
-
-@inline_kernel
-def ball_point(rng, out):
-    """A point uniform in the unit ball, written into ``out``."""
-    n_dim, squares = out.size, 0.0
-    for i in range(n_dim):
-        out[i] = rng.standard_normal()
-        squares += out[i] * out[i]
-    factor = rng.random() ** (1.0 / n_dim) / math.sqrt(squares)
-    for i in range(n_dim):
-        out[i] *= factor
-
-
-@kernel(numba.float64(*TARGET, *SPACE, VECTOR, VECTOR, INTS))
-def evaluate(
-    function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted, u, theta, counts
-):
-    """Ln L at the cube point ``u``, whose parameters are written into ``theta``; -inf outside a restricted prior's region."""
-    transform(u, prior_floats, prior_ints, theta)
-    if restricted and log_prior(theta, prior_floats, prior_ints, work) == -math.inf:
-        counts[1] += 1
-        return -math.inf
-    return guarded(function, floats, ints, work, point, places, reject_nan, theta, counts)
-
-
-@inline_kernel
-def _verdict(value):
-    """Whether a value is one to go on with."""
-    if math.isnan(value):
-        return NOT_A_NUMBER
-    return PLUS_INF if value == math.inf else DONE
+    Returns -1, or the row whose likelihood is NaN or +inf, behind which nothing is evaluated.
+    """
+    for i in range(values.size):
+        transform(units[i], prior_floats, prior_ints, thetas[i])
+        values[i] = -math.inf
+        if restricted and log_prior(thetas[i], prior_floats, prior_ints, work) == -math.inf:
+            counts[MINUS_INF] += 1
+            continue
+        for k in range(places.size):
+            point[places[k]] = thetas[i, k]
+        counts[CALLS] += 1
+        value = function(point, floats, ints, work)
+        kind = kind_of(value, reject_nan)
+        if kind > REJECTED:
+            return i
+        if kind == FINITE:
+            values[i] = value
+        else:
+            counts[kind] += 1
+    return -1
 
 
 @kernel(
@@ -88,39 +76,67 @@ def random_walk(
     """``walks`` steps uniform in the ellipsoid ``scale`` times ``axes`` about the walker.
 
     ``u``, ``theta`` and ``value`` (1,) hold the live point and take the last accepted one; ``tuning`` takes (accepted, rejected).
-    Returns `DONE`, or what the likelihood gave at ``theta`` that it must not.
+    Returns `FINITE`, or what the likelihood gave at ``theta`` that it must not.
     """
     n_dim = u.size
-    step, trial, moved = np.empty(n_dim), np.empty(n_dim), np.empty(n_dim)
+    step, trial, moved, rows = np.empty(n_dim), np.empty(n_dim), np.empty(n_dim), np.empty((n_dim, n_dim))
+    for i in range(n_dim):
+        for j in range(n_dim):
+            rows[j, i] = scale * axes[i, j]
     tuning[0], tuning[1] = 0, 0
     for _ in range(walks):
-        ball_point(rng, step)
+        squares = 0.0
         for i in range(n_dim):
-            total = 0.0
-            for j in range(n_dim):
-                total += axes[i, j] * step[j]
-            trial[i] = u[i] + scale * total
+            step[i] = rng.standard_normal()
+            squares += step[i] * step[i]
+        length = rng.random() ** (1.0 / n_dim) / math.sqrt(squares)  # of a point uniform in the ball
+        for i in range(n_dim):
+            step[i] *= length
+            trial[i] = u[i]
+        for j in range(n_dim):  # axis by axis: sums over neighbours in memory
+            for i in range(n_dim):
+                trial[i] += rows[j, i] * step[j]
         for i in range(periodic.size):
             trial[periodic[i]] -= math.floor(trial[periodic[i]])
-        if not inside_cube(trial):
+        inside = True
+        for i in range(n_dim):
+            inside &= 0.0 < trial[i] < 1.0
+        if not inside:
             tuning[1] += 1
             continue
-        found = evaluate(
-            function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
-            trial, moved, counts,
-        )  # fmt: skip
-        status = _verdict(found)
-        if status != DONE:
-            copy_vector(moved, theta)
-            return status
+        transform(trial, prior_floats, prior_ints, moved)
+        if restricted and log_prior(moved, prior_floats, prior_ints, work) == -math.inf:
+            counts[MINUS_INF] += 1
+            tuning[1] += 1
+            continue
+        for k in range(n_dim):
+            point[places[k]] = moved[k]
+        counts[CALLS] += 1
+        found = function(point, floats, ints, work)
+        kind = kind_of(found, reject_nan)
+        if kind != FINITE:
+            if kind > REJECTED:
+                for k in range(n_dim):
+                    theta[k] = moved[k]
+                return kind
+            counts[kind] += 1
+            found = -math.inf
         if found > bar:
-            copy_vector(trial, u)
-            copy_vector(moved, theta)
+            for k in range(n_dim):
+                u[k], theta[k] = trial[k], moved[k]
             value[0] = found
             tuning[0] += 1
         else:
             tuning[1] += 1
-    return DONE
+    return FINITE
+
+
+@inline_kernel
+def _wrong(value):
+    """`FINITE` where a slice can go on with a value, -inf included."""
+    if math.isnan(value):
+        return NOT_A_NUMBER
+    return PLUS_INF if value == math.inf else FINITE
 
 
 @kernel(numba.float64(*TARGET, *SPACE, VECTOR, VECTOR, numba.float64, VECTOR, VECTOR, INTS, INTS))
@@ -128,16 +144,25 @@ def _along(
     function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
     u, direction, x, trial, moved, tuning, counts,
 ):  # fmt: skip
-    """Ln L at u + x direction, -inf outside the cube."""
+    """Ln L at u + x direction, -inf outside the cube; NaN and +inf as they come."""
     tuning[2] += 1
     for i in range(u.size):
         trial[i] = u[i] + x * direction[i]
-    if not inside_cube(trial):
+        if not 0.0 < trial[i] < 1.0:
+            return -math.inf
+    transform(trial, prior_floats, prior_ints, moved)
+    if restricted and log_prior(moved, prior_floats, prior_ints, work) == -math.inf:
+        counts[MINUS_INF] += 1
         return -math.inf
-    return evaluate(
-        function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
-        trial, moved, counts,
-    )  # fmt: skip
+    for k in range(places.size):
+        point[places[k]] = moved[k]
+    counts[CALLS] += 1
+    value = function(point, floats, ints, work)
+    kind = kind_of(value, reject_nan)
+    if FINITE < kind <= REJECTED:
+        counts[kind] += 1
+        value = -math.inf
+    return value
 
 
 @kernel(
@@ -150,7 +175,7 @@ def _doubled_to(
     function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
     bar, direction, u, x, left, right, at_left, at_right, trial, moved, tuning, counts,
 ):  # fmt: skip
-    """Neal's test (his figure 6) that the doubled interval could have been reached from ``x`` too: `_REACHED` if so, else `DONE`."""
+    """Neal's test (his figure 6) that the doubled interval could have been reached from ``x`` too: `_REACHED` if so, else `FINITE`."""
     differs = False
     while right - left > 1.1:
         middle = 0.5 * (left + right)
@@ -159,15 +184,15 @@ def _doubled_to(
             function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
             u, direction, middle, trial, moved, tuning, counts,
         )  # fmt: skip
-        status = _verdict(found)
-        if status != DONE:
+        status = _wrong(found)
+        if status != FINITE:
             return status
         if x < middle:
             right, at_right = middle, found
         else:
             left, at_left = middle, found
         if differs and bar >= at_left and bar >= at_right:
-            return DONE
+            return FINITE
     return _REACHED
 
 
@@ -187,16 +212,16 @@ def _one_slice(
         function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
         u, direction, left, trial, moved, tuning, counts,
     )  # fmt: skip
-    if _verdict(at_left) != DONE:
+    if _wrong(at_left) != FINITE:
         copy_vector(moved, theta)
-        return _verdict(at_left)
+        return _wrong(at_left)
     at_right = _along(
         function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
         u, direction, right, trial, moved, tuning, counts,
     )  # fmt: skip
-    if _verdict(at_right) != DONE:
+    if _wrong(at_right) != FINITE:
         copy_vector(moved, theta)
-        return _verdict(at_right)
+        return _wrong(at_right)
     doubling, expansions, doubled = tuning[3] != 0, 0, 1
     while at_left > bar or at_right > bar:
         if doubling:
@@ -214,15 +239,15 @@ def _one_slice(
                 function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
                 u, direction, left, trial, moved, tuning, counts,
             )  # fmt: skip
-            status = _verdict(at_left)
+            status = _wrong(at_left)
         else:
             right += reach
             at_right = _along(
                 function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
                 u, direction, right, trial, moved, tuning, counts,
             )  # fmt: skip
-            status = _verdict(at_right)
-        if status != DONE:
+            status = _wrong(at_right)
+        if status != FINITE:
             copy_vector(moved, theta)
             return status
     tuning[0] += expansions
@@ -236,8 +261,8 @@ def _one_slice(
             u, direction, x, trial, moved, tuning, counts,
         )  # fmt: skip
         tuning[1] += 1
-        status = _verdict(found)
-        if status != DONE:
+        status = _wrong(found)
+        if status != FINITE:
             copy_vector(moved, theta)
             return status
         if found > bar:
@@ -252,7 +277,7 @@ def _one_slice(
                     trial[i] = u[i] + x * direction[i]
                 transform(trial, prior_floats, prior_ints, moved)
                 break
-            if status != DONE:
+            if status != FINITE:
                 copy_vector(moved, theta)
                 return status
         if x < 0.0:
@@ -264,7 +289,7 @@ def _one_slice(
     copy_vector(trial, u)
     copy_vector(moved, theta)
     value[0] = found
-    return DONE
+    return FINITE
 
 
 @kernel(
@@ -316,6 +341,6 @@ def slices(
                 function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
                 rng, bar, direction, u, theta, value, tuning, counts, trial, moved,
             )  # fmt: skip
-            if status != DONE:
+            if status != FINITE:
                 return status
-    return DONE
+    return FINITE

@@ -14,9 +14,9 @@ from dynesty.utils import get_random_generator
 
 from sciinf.core.compiled_problem import CompiledProblem
 from sciinf.core.problem import Problem
-from sciinf.samplers.compiled.posterior_kernels import DONE
+from sciinf.samplers.compiled.posterior_kernels import FINITE
 from sciinf.samplers.compiled.stretch import wrong_value
-from sciinf.samplers.compiled.walk_kernels import evaluate, random_walk, slices
+from sciinf.samplers.compiled.walk_kernels import evaluate_each, random_walk, slices
 
 __all__ = ["CompiledAxisSlices", "CompiledRandomSlices", "CompiledRandomWalk", "compiled_proposal", "target_of"]
 
@@ -43,10 +43,10 @@ class _Start:
 
     def end(self, status: int, n_calls: int, tuning_info: dict[str, Any], stats: dict[str, int]) -> SamplerReturn:
         """What dynesty gets; the start itself where no step was accepted."""
-        if status == DONE and np.isnan(self.value[0]):
-            self.value[0] = evaluate(*self.target, self.u, self.theta, self.counts)
+        if status == FINITE and np.isnan(self.value[0]):
+            evaluate_each(*self.target, self.u[None, :], self.theta[None, :], self.value, self.counts)
         self.problem.add_counts(self.counts)
-        if status != DONE:
+        if status != FINITE:
             raise wrong_value(self.problem, self.theta)
         return SamplerReturn(
             u=self.u,
