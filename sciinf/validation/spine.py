@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sciinf.calibration import coverage, sbc
 from sciinf.calibration.analytic import AnalyticProblem, analytic_problem, line
@@ -22,7 +23,7 @@ from sciinf.core.seeding import generator
 from sciinf.samplers.pools import Workers
 from sciinf.samplers.settings import Dynesty, Emcee, Settings
 from sciinf.validation import spine_checks as checks
-from sciinf.validation.spine_runs import killed_and_resumed, same_hash
+from sciinf.validation.spine_runs import dask_workers, killed_and_resumed, same_hash
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
 
 __all__ = ["FULL", "LONG", "QUICK", "Scale", "run"]
@@ -65,6 +66,10 @@ class Scale:
         Of the calibration campaigns.
     controls : bool
         Whether to run the negative controls (they need 300 replicas to fail for certain).
+    dask : bool
+        Whether the hash must be the same through a Dask cluster on this machine too.
+    dynamic_engine : {"auto", "dynesty"}
+        Whether the dynamic runs take compiled proposals where they can, as users' do, or dynesty as it is.
     sample_controls : bool
         Whether the wrong width and shift are sampled too, not only applied to the healthy campaign's draws.
     """
@@ -80,12 +85,14 @@ class Scale:
     kills: int
     replicas: int
     controls: bool
+    dask: bool
+    dynamic_engine: Literal["auto", "dynesty"] = "auto"
     sample_controls: bool = False
 
 
-QUICK = Scale(("gauss3", "hole", "prior"), (), ("gauss3", "hole", "prior"), (), 1, 60, None, (1, 2), 0, 30, False)
-FULL = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 20, 300, True)
-LONG = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True)
+QUICK = Scale(("gauss3", "hole", "prior"), (), ("gauss3", "hole", "prior"), (), 1, 60, None, (1, 2), 0, 30, False, False)
+FULL = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 20, 300, True, True)
+LONG = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True, "dynesty", True)
 
 
 @dataclass
@@ -127,7 +134,7 @@ class _Spine:
             if name in self.scale.static:
                 results["dynesty static"] = self.nested(known, "dynesty static", static_settings(name, self.scale.n_live))
             if name in self.scale.dynamic:
-                results["dynesty dynamic"] = self.nested(known, "dynesty dynamic", dynamic_settings(name, self.scale.n_effective))
+                results["dynesty dynamic"] = self.nested(known, "dynesty dynamic", dynamic_settings(name, self.scale))
             if name in self.scale.compiled:
                 settings = dataclasses.replace(static_settings(name, self.scale.n_live), engine="compiled")
                 results["compiled nested"] = self.nested(known, "compiled nested", settings)
@@ -160,9 +167,16 @@ class _Spine:
         }
         if self.scale.dynamic:
             samplers["dynesty dynamic"] = Dynesty(n_live=50, dynamic=True, proposal="unif", n_effective=self.scale.n_effective)
-        for name, settings in samplers.items():
-            with self.record.part(f"hashes, {name}"):
-                self.record.add(same_hash(f"hole, {name}", problem, settings, self.scale.workers, seed=_SEED))
+        with contextlib.ExitStack() as stack:
+            workers: dict[str, Workers] = {str(count): count for count in self.scale.workers}
+            if self.scale.dask:
+                through_dask = stack.enter_context(dask_workers())
+                if not through_dask:
+                    self.record.skip("hashes through Dask", "needs dask and distributed (extra dask)")
+                workers |= through_dask
+            for name, settings in samplers.items():
+                with self.record.part(f"hashes, {name}"):
+                    self.record.add(same_hash(f"hole, {name}", problem, settings, workers, seed=_SEED))
         if not self.scale.kills:
             self.record.skip("killed and resumed", "runs in --full and --long")
             return
@@ -220,12 +234,12 @@ def static_settings(name: str, n_live: int) -> Dynesty:
     """Default walks where they are put to the test, shorter ones where they suffice; a constant likelihood needs only points."""
     if name == "prior":
         return Dynesty(n_live=1000, engine="dynesty")
-    return Dynesty(n_live=n_live, engine="dynesty", walks={"gauss10": 50, "eggbox": 40, "shells4": 50, "hole": 50}.get(name))
+    return Dynesty(n_live=n_live, engine="dynesty", walks={"gauss10": 30, "eggbox": 40, "shells4": 50, "hole": 50}.get(name))
 
 
-def dynamic_settings(name: str, n_effective: int | None) -> Dynesty:
+def dynamic_settings(name: str, scale: Scale) -> Dynesty:
     """The cheapest proposal that suits the problem's shape and dimension: a dynamic run adds batches until it has enough samples."""
-    base = Dynesty(n_live=100, dynamic=True, n_effective=n_effective, engine="dynesty")
+    base = Dynesty(n_live=100, dynamic=True, n_effective=scale.n_effective, engine=scale.dynamic_engine)
     if name in ("gauss3", "hole", "plateau", "prior"):
         return dataclasses.replace(base, proposal="unif", bound="single")
     return dataclasses.replace(base, walks={"gauss10": 50, "funnel5": 100}.get(name, 30))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -14,24 +17,36 @@ from sciinf.calibration.verdict import Verdict
 from sciinf.core.errors import SciinfError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
+from sciinf.samplers.pools import Workers
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Settings
 
-__all__ = ["killed_and_resumed", "same_hash"]
+__all__ = ["dask_workers", "killed_and_resumed", "same_hash"]
 
 _CHECKPOINT_EVERY = 0.05  # seconds: often enough that some kills fall into the writing of one
 _LONGEST_LIFE = 0.7  # seconds of sampling before a kill
 _MOST_LIVES = 400
 
 
-def same_hash(label: str, problem: Problem, settings: Settings, workers: tuple[int, ...], *, seed: int) -> Verdict:
-    """One content hash whatever the number of workers, and when run twice."""
+def same_hash(label: str, problem: Problem, settings: Settings, workers: Mapping[str, Workers], *, seed: int) -> Verdict:
+    """One content hash whoever evaluates the likelihood (``workers`` by what to call them), and when run twice."""
     first = sample(problem, settings, seed=seed, workers=1, progress=False).content_hash()
-    others = [sample(problem, settings, seed=seed, workers=count, progress=False).content_hash() for count in workers]
-    different = [str(count) for count, found in zip(workers, others, strict=True) if found != first]
-    listing = ", ".join(map(str, workers))
-    detail = f"workers {listing} (1 twice): {first[:16]}" if not different else f"differs at workers {', '.join(different)}"
-    return Verdict(f"{label}: same hash", len({first, *others}), None, 1 + len(workers), not different, detail)
+    others = {name: sample(problem, settings, seed=seed, workers=who, progress=False).content_hash() for name, who in workers.items()}
+    different = [name for name, found in others.items() if found != first]
+    detail = f"workers {', '.join(workers)} (1 twice): {first[:16]}" if not different else f"differs at workers {', '.join(different)}"
+    return Verdict(f"{label}: same hash", len({first, *others.values()}), None, 1 + len(workers), not different, detail)
+
+
+@contextlib.contextmanager
+def dask_workers() -> Iterator[dict[str, Workers]]:
+    """A Dask client with two worker processes on this machine, by name; empty where Dask is not installed."""
+    if find_spec("distributed") is None:
+        yield {}
+        return
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        yield {"Dask": client}
 
 
 def _sample_into(problem: Problem, settings: Settings, seed: int, folder: str, ready: Event) -> None:

@@ -150,10 +150,9 @@ def test_an_unknown_key_and_a_missing_target(tmp_path: Path) -> None:
 
 
 def test_a_module_that_was_never_found_names_no_file(tmp_path: Path) -> None:
-    assert input_files({"target": "__main__:engine"}, base=tmp_path, data={}) in (
-        {},
-        {"target": Path(str(sys.modules["__main__"].__file__))},
-    )
+    own = getattr(sys.modules["__main__"], "__file__", None)  # none in a worker of the test runner
+    expected = ({},) if own is None else ({}, {"target": Path(own)})
+    assert input_files({"target": "__main__:engine"}, base=tmp_path, data={}) in expected
     (tmp_path / "__main__.py").write_text(MODEL)
     with pytest.raises(ConfigError, match=r"'__main__.py' has the name of another module"):
         build(tmp_path, "__main__.py:engine")

@@ -24,8 +24,8 @@ from sciinf.samplers.session import Resources
         ({"max_seconds": float("inf")}, "max_seconds must be a positive finite number, got inf"),
         ({"max_seconds": 10**400}, "max_seconds must be a positive finite number"),
         ({"checkpoint_every": None}, "checkpoint_every must be a positive finite number, got None"),
-        ({"workers": 0}, "workers must be an integer from 1 to 1024, or an executor with submit, got 0"),
-        ({"workers": "4"}, "workers must be an integer from 1 to 1024, or an executor with submit, got '4'"),
+        ({"workers": 0}, "workers must be an integer from 1 to 1024, an executor with submit, or a Dask client, got 0"),
+        ({"workers": "4"}, "workers must be an integer from 1 to 1024, an executor with submit, or a Dask client, got '4'"),
     ],
 )
 def test_a_wrong_number_is_named(options: dict[str, Any], message: str) -> None:

@@ -125,10 +125,10 @@ def test_same_hash_sees_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     from sciinf.validation import spine_runs
 
     settings, problem = Emcee(n_walkers=8, n_steps=40), KNOWN.problem
-    assert same_hash("x", problem, settings, (1,), seed=1).passed
+    assert same_hash("x", problem, settings, {"1": 1}, seed=1).passed
     real, seeds = spine_runs.sample, iter((1, 2, 1))
     monkeypatch.setattr(spine_runs, "sample", lambda *a, seed, workers, progress: real(*a, seed=next(seeds), workers=1, progress=False))
-    verdict = same_hash("x", problem, settings, (1, 2), seed=1)
+    verdict = same_hash("x", problem, settings, {"1": 1, "2": 2}, seed=1)
     assert not verdict.passed
     assert verdict.detail == "differs at workers 1"
 
