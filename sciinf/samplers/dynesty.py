@@ -271,6 +271,8 @@ def run(session: Session, settings: Dynesty) -> Outcome:
             live_points = _first_points(session, settings)
             sampler = _new_sampler(session, settings, live_points)
         else:
+            if found.body.startswith(b"PK"):
+                raise ResumeError("the checkpoint holds a compiled run, the run asks for dynesty itself. Start a new run")
             sampler = pickle.loads(found.body)
             _check_shape(sampler, problem, settings)
             _attach(sampler, _DynestyPool(problem, session.pool, settings.queue_size))

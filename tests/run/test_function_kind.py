@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from sciinf.core.errors import ConfigError
+from sciinf.run import function_kind
 from sciinf.run.engines import build_engine
 from sciinf.run.function_kind import input_files
 
+MODELS = ("toy_model", "lone_model", "toy_failing", "toy_leaving", "gone")
 MODEL = """
 from sciinf import FunctionEngine
 
@@ -40,8 +43,15 @@ def leaves():
 
 
 @pytest.fixture(autouse=True)
-def forget_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test finds no model loaded, and leaves none, whichever test ran before it in this process."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(function_kind, "_LOADED", {})
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name in MODELS}
+    yield
+    for name in MODELS:
+        sys.modules.pop(name, None)
+    sys.modules.update(before)
 
 
 def build(tmp_path: Path, target: str, data: dict[str, Path] | None = None) -> Any:
@@ -74,7 +84,6 @@ def test_the_engine_pickles_by_its_modules_name(folder: Path) -> None:
 
 def test_an_installed_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
-    sys.modules.pop("toy_model", None)
     assert build(folder, "toy_model:engine").parameters == ("x", "y")
 
 
@@ -119,7 +128,6 @@ WRONG = [
 
 @pytest.mark.parametrize(("target", "message"), WRONG, ids=[target[:40] for target, _ in WRONG])
 def test_a_wrong_target_is_a_config_error(folder: Path, target: str, message: str) -> None:
-    sys.modules.pop("toy_model", None)
     with pytest.raises(ConfigError, match=rf"^my.toml: \[engine\] kind = 'function': .*{message}"):
         build(folder, target)
 

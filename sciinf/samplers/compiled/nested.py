@@ -150,8 +150,10 @@ class _NestedRun:
         Raises
         ------
         ResumeError
-            If it holds another number of live points or parameters.
+            If it holds another number of live points or parameters, or a run of dynesty itself.
         """
+        if not body.startswith(b"PK"):  # a zip archive of arrays; dynesty's is a pickle
+            raise ResumeError("the checkpoint holds a run of dynesty itself, the run asks for the compiled loop. Start a new run")
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
             if arrays["state_live_units"].shape != self.live_units.shape:
                 held, asked = arrays["state_live_units"].shape, self.live_units.shape

@@ -13,7 +13,7 @@ import pytest
 
 from sciinf.calibration import analytic
 from sciinf.core.engine import CompiledLikelihood
-from sciinf.core.errors import ConfigError, LikelihoodError
+from sciinf.core.errors import ConfigError, LikelihoodError, ResumeError
 from sciinf.core.function_engine import FunctionEngine
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
@@ -22,7 +22,8 @@ from sciinf.core.problem import Problem
 from sciinf.numerics.jit import LIKELIHOOD, kernel
 from sciinf.results.combine import merge_nested
 from sciinf.results.nested import insertion_rank_test
-from sciinf.samplers.sample import sample
+from sciinf.results.run_directory import RunDirectory
+from sciinf.samplers.sample import run_in, sample
 from sciinf.samplers.settings import Dynesty
 
 SEEDS = range(1, 13)
@@ -179,6 +180,17 @@ def test_stopped_by_calls_and_resumed_is_the_run_that_was_not_stopped(tmp_path: 
     resumed = run(problem, COMPILED, 2, directory=tmp_path / "r", resume=True)
     assert resumed.content_hash() == whole.content_hash()
     assert resumed.meta["counts"] == whole.meta["counts"]
+
+
+@pytest.mark.parametrize("engines", [("compiled", "dynesty"), ("dynesty", "compiled")])
+def test_a_checkpoint_of_the_other_engine_is_refused_even_by_force(tmp_path: Path, engines: Any) -> None:
+    problem, path = analytic.gauss3().problem, tmp_path / "r"
+    first, second = (Dynesty(n_live=50, walks=10, engine=engine) for engine in engines)
+    run(problem, first, 1, directory=path, max_calls=500)
+    with pytest.raises(ResumeError, match=r"sampler: was"):
+        run(problem, second, 1, directory=path, resume=True)
+    with RunDirectory.open(path) as opened, pytest.raises(ResumeError, match=r"the checkpoint holds a .* Start a new run"):
+        run_in(opened, problem, second, seed=1, resume=True, force=True, progress=False)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
