@@ -78,6 +78,7 @@ class Problem:
         self._from_theta = np.array([order[item] for item in engine.parameters if item in order], dtype=np.int64)
         self._same_order = len(self._from_theta) == len(self._template) and bool(np.all(np.diff(self._from_theta) == 1))
         self._counts = np.zeros(len(COUNTER_FIELDS), dtype=np.int64)
+        self._compiled: tuple[Engine, CompiledProblem | str] | None = None
 
     def _check_names(self) -> None:
         known, given = tuple(self.engine.parameters), (*self.priors.names, *self.priors.fixed)
@@ -129,7 +130,9 @@ class Problem:
 
     def compiled(self) -> CompiledProblem | str:
         """Likelihood and prior as compiled samplers take them, or what is lacking, as the end of a sentence."""
-        return compile_problem(self)
+        if self._compiled is None or self._compiled[0] is not self.engine:
+            self._compiled = self.engine, compile_problem(self)
+        return self._compiled[1]
 
     def engine_theta(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sampled points (n_dim,) or (n, n_dim) to the engine's order, fixed values filled in."""
@@ -329,7 +332,7 @@ class Problem:
         return sha256_of("problem", self.engine.fingerprint(), list(self.engine.parameters), self.priors.describe(), self.on_nan)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_counts": np.zeros(len(COUNTER_FIELDS), dtype=np.int64)}
+        return {**self.__dict__, "_counts": np.zeros(len(COUNTER_FIELDS), dtype=np.int64), "_compiled": None}
 
     def __repr__(self) -> str:
         return f"Problem({self.name}, {', '.join(self.names)})"

@@ -45,7 +45,8 @@ def leaves():
 @pytest.fixture(autouse=True)
 def forget_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test finds no model loaded, and leaves none, whichever test ran before it in this process."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    elsewhere = [folder for folder in sys.path if not any((Path(folder) / f"{name}.py").exists() for name in MODELS)]
+    monkeypatch.setattr(sys, "path", elsewhere)
     monkeypatch.setattr(function_kind, "_LOADED", {})
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if name in MODELS}
     yield
