@@ -40,6 +40,7 @@ _TO_KILL: dict[str, tuple[str, Settings]] = {
     "compiled stretch": ("gauss10", Emcee(n_walkers=32, n_steps=200_000, burn=0, thin=100, engine="compiled")),
 }
 _DRAWS = 40  # per seed, for the comparison of samplers
+_LEAST_DRAWS = 400  # of a sampler, for the two-sample tests: ten seeds
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class _Spine:
             if name in self.scale.mcmc:
                 results["emcee"] = self.over_seeds(known, "emcee", _MCMC)
                 self.sampled(f"{name}, emcee", known, results["emcee"])
-            names = list(results)
+            names = list(results) if self.scale.seeds * _DRAWS >= _LEAST_DRAWS else []
             for first, second in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
                 label = f"{name}, {first} = {second}"
                 with self.record.part(label):
@@ -154,6 +155,8 @@ class _Spine:
                         )
                     )
         self.record.table(f"Evidences, {self.scale.seeds} seeds", _HEADER, self.rows)
+        if self.scale.compiled and self.scale.seeds * _DRAWS < _LEAST_DRAWS:
+            self.record.skip("samplers against each other", "needs ten seeds: runs in --full and --long")
 
     def runs(self) -> None:
         """Hashes for numbers of workers, and after kills."""
