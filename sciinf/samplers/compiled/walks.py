@@ -13,6 +13,7 @@ from dynesty.internal_samplers import RSliceSampler, RWalkSampler, SamplerReturn
 from dynesty.utils import get_random_generator
 
 from sciinf.core.compiled_problem import CompiledProblem
+from sciinf.core.errors import ConfigError
 from sciinf.core.problem import Problem
 from sciinf.samplers.compiled.posterior_kernels import FINITE
 from sciinf.samplers.compiled.stretch import wrong_value
@@ -26,14 +27,30 @@ def target_of(problem: Problem, compiled: CompiledProblem) -> tuple[Any, ...]:
     return *compiled.proposal_arguments(), problem.priors.is_constrained
 
 
+def _problem_of(likelihood: Any) -> Problem:
+    """The Problem whose bound method dynesty was given, found behind dynesty's own wrappers where it has put them.
+
+    Raises
+    ------
+    ConfigError
+        If it was given anything else.
+    """
+    inner = getattr(likelihood, "loglikelihood", likelihood)  # its counter of calls
+    inner = getattr(inner, "func", inner)  # its binder of further arguments
+    owner = getattr(inner, "__self__", None)
+    if not isinstance(owner, Problem):
+        raise ConfigError(f"a compiled proposal needs problem.log_likelihood of a Problem as the likelihood, got {inner!r}")
+    return owner
+
+
 class _Start:
     """Where a proposal starts, in the arrays that the kernels move."""
 
     def __init__(self, args: Any) -> None:
-        self.problem: Problem = args.loglikelihood.__self__
+        self.problem = _problem_of(args.loglikelihood)
         compiled = self.problem.compiled()
         if isinstance(compiled, str):
-            raise TypeError(f"a compiled proposal needs a compiled problem, but {compiled}")
+            raise ConfigError(f"a compiled proposal needs a compiled problem, but {compiled}")
         self.target = target_of(self.problem, compiled)
         self.rng = get_random_generator(args.rseed)
         self.axes = np.ascontiguousarray(args.axes, dtype=np.float64)
