@@ -101,8 +101,13 @@ class _Chain:
         """Step until ``last`` steps are made; why it stopped before, or ""."""
         session, limits = self.session, self.session.resources
         last = min(last, limits.max_iterations or last)
-        calls_left = None if limits.max_calls is None else limits.max_calls - session.counts().calls
-        for _ in self.ensemble.steps(last - self.n_steps, calls_left):
+        n_steps, ensemble = last - self.n_steps, self.ensemble
+        if isinstance(ensemble, StockEnsemble):  # pauses at every step, where `why_stop` counts calls
+            pauses = ensemble.steps(n_steps)
+        else:
+            calls_left = None if limits.max_calls is None else limits.max_calls - session.counts().calls
+            pauses = ensemble.steps(n_steps, calls_left)  # type: ignore[call-arg]  # emcee's untyped base hides the narrowing
+        for _ in pauses:
             stopped = session.why_stop(self.n_steps)
             if stopped:
                 return stopped

@@ -93,8 +93,8 @@ class StockEnsemble(emcee.EnsembleSampler):  # type: ignore[misc]
         """Go on from the last step in the storage."""
         self._state = self.backend.get_last_sample()
 
-    def steps(self, n_steps: int, most_calls: int | None) -> Iterator[None]:
-        """Make ``n_steps`` steps; a pause after each. ``most_calls`` is the caller's to watch."""
+    def steps(self, n_steps: int) -> Iterator[None]:
+        """Make ``n_steps`` steps; a pause after each."""
         while n_steps > 0:
             block = min(_BLOCK, n_steps)
             n_steps -= block

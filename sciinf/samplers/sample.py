@@ -67,7 +67,7 @@ def sample(
         Number of seeds to run (the given one and children of it), merged into one posterior when they agree.
     workers : int, executor or Dask client
         Processes for the likelihood, an executor with ``submit``, or a ``distributed.Client``. With more than one process, the likelihood
-        must live in a module.
+        must live in a module. A compiled loop (see ``engine`` of the settings) runs in this process, and the log says so.
     threads : int
         Threads inside a batched kernel.
     max_calls, max_seconds : optional
@@ -275,6 +275,8 @@ def _read_back(directory: RunDirectory, manifest: Mapping[str, Any]) -> Posterio
 def _run(plan: _Plan, folder: Path | None, *, fresh: bool, force: bool) -> tuple[Posterior, Outcome, Counts]:
     """All repeats in one pool, merged."""
     title = f"{plan.problem.name}: {plan.settings.kind}"
+    if plan.resolved["form"] == "compiled" and plan.resources.describe()["workers"] != 1:
+        _LOG.info("%s runs compiled, in this process: its workers stay idle. engine='%s' uses them", plan.problem.name, plan.settings.kind)
     with limit_threads(plan.resources.threads), StopSignal() as stop, Progress(title, enabled=plan.progress) as bar:
         pool = open_pool(plan.problem, plan.resources.workers, threads=plan.resources.threads)
         session = Session(plan.problem, plan.seed, pool, plan.resources, plan.settings.kind, plan.science_hash, stop, bar, force=force)

@@ -121,6 +121,16 @@ def test_evidence_row_has_a_cell_per_column() -> None:
     assert len(checks.evidence_row("x", KNOWN, campaign())) == len(spine._HEADER)
 
 
+def test_samplers_of_one_algorithm_must_cost_the_same() -> None:
+    plain = campaign()
+    first = dataclasses.replace(plain, calls=np.full(len(plain), 1000))
+    dearer = dataclasses.replace(first, calls=np.full(len(plain), 1120))
+    poorer = dataclasses.replace(first, ess=0.88 * first.ess)
+    assert [v.passed for v in checks.same_cost("x", first, first)] == [True, True]
+    assert [v.passed for v in checks.same_cost("x", dearer, first)] == [False, True]
+    assert [v.passed for v in checks.same_cost("x", poorer, first)] == [True, False]
+
+
 def test_same_hash_sees_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     from sciinf.validation import spine_runs
 
