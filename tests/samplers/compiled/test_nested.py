@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import i0e
 
 from sciinf.calibration import analytic
 from sciinf.core.engine import CompiledLikelihood
@@ -44,6 +45,11 @@ def right_part(theta, floats, ints, work):  # type: ignore[no-untyped-def]
 @kernel(LIKELIHOOD)
 def flat_on_the_right(theta, floats, ints, work):  # type: ignore[no-untyped-def]
     return 0.0 if theta[0] > floats[0] else -np.inf
+
+
+@kernel(LIKELIHOOD)
+def bump_across_the_edge(theta, floats, ints, work):  # type: ignore[no-untyped-def]
+    return floats[0] * (math.cos(theta[0]) - 1.0) - 0.5 * theta[1] ** 2 - 0.5 * math.log(2.0 * math.pi)
 
 
 @kernel(LIKELIHOOD)
@@ -161,6 +167,17 @@ def test_calls_and_ess_are_dynesty_s(proposal: Any) -> None:
         figures[engine] = np.mean([item.meta["counts"]["calls"] for item in found]), np.mean([item.ess for item in found])
     ratio = np.array(figures["compiled"]) / np.array(figures["dynesty"])
     assert np.all(np.abs(ratio - 1.0) < 0.15)
+
+
+def test_a_periodic_parameter_is_wrapped() -> None:
+    # one bump across the edge of an angle: seen as one mode, and its evidence is exact
+    priors = PriorSet([Parameter("angle", Uniform(0.0, 2.0 * math.pi), periodic=True), Parameter("x", Uniform(-5.0, 5.0))])
+    problem = problem_of(bump_across_the_edge, priors, [40.0])
+    truth = math.log(float(i0e(40.0))) - math.log(10.0)  # mean of exp(k (cos a - 1)), and a normalised Gaussian over 10
+    found = pulls(problem, COMPILED, truth)
+    assert abs(found.mean()) < 4.0 / math.sqrt(len(found))
+    assert 0.4 < np.sqrt(np.mean(found**2)) < 1.6
+    assert run(problem, COMPILED, 1).meta["sampler"]["periodic"] == [0]
 
 
 def test_the_same_seed_gives_the_same_bytes_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

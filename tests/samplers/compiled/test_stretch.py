@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import emcee
@@ -165,6 +166,19 @@ def test_a_budget_of_calls_stops_at_the_same_step_as_the_stock_run() -> None:
     ]
     assert [part.status for part in parts] == ["not_converged"] * 2
     assert np.array_equal(parts[0].samples, parts[1].samples)
+
+
+@pytest.mark.parametrize("moves", ["stretch", "de"])
+def test_stopped_and_resumed_is_the_chain_that_was_not_stopped(tmp_path: Path, moves: Any) -> None:
+    problem = problem_of(gauss_with_a_hole, box(2), [0.5])
+    settings = Emcee(n_walkers=8, n_steps=400, burn=0, thin=1, moves=moves, engine="compiled")
+    whole = sample(problem, settings, seed=4, progress=False)
+    part = sample(problem, settings, seed=4, max_calls=900, directory=tmp_path / "r", progress=False)
+    assert part.status == "not_converged"
+    assert len(part) < len(whole)
+    resumed = sample(problem, settings, seed=4, directory=tmp_path / "r", resume=True, progress=False)
+    assert np.array_equal(resumed.samples, whole.samples)
+    assert resumed.meta["counts"] == whole.meta["counts"]
 
 
 def test_auto_takes_the_compiled_loop_where_it_can_and_says_so() -> None:
