@@ -16,8 +16,7 @@ from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
 from sciinf.results.nested import integrate
 from sciinf.samplers.compiled import nested_kernels as kernels
-from sciinf.samplers.compiled.choice import BOUNDS, PROPOSALS
-from sciinf.samplers.compiled.stretch import wrong_value
+from sciinf.samplers.compiled.choice import BOUNDS, PROPOSALS, wrong_value
 from sciinf.samplers.compiled.walk_kernels import evaluate_each
 from sciinf.samplers.compiled.walks import target_of
 from sciinf.samplers.dead_points import fields_of

@@ -61,7 +61,7 @@ def _log_add(a, b):
     return high if high == -math.inf else high + math.log1p(math.exp(min(a, b) - high))
 
 
-@kernel(numba.void(MATRIX, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR))
+@inline_kernel
 def _rebound(live_units, flags, options, centres, axes, precisions, lengths, log_volumes):
     """Ellipsoids around the live points, which all have a likelihood; the cube is left for good."""
     flags[IN_CUBE] = 0
@@ -72,7 +72,7 @@ def _rebound(live_units, flags, options, centres, axes, precisions, lengths, log
     enlarge(flags[N_ELLIPSOIDS], math.log(_ENLARGE), axes, precisions, lengths, log_volumes)
 
 
-@kernel(numba.void(numba.int64, MATRIX, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR))
+@inline_kernel
 def _rebound_if_due(n_calls, live_units, flags, options, centres, axes, precisions, lengths, log_volumes):
     """dynesty's two occasions in a static run: the cube has become inefficient; the interval is over."""
     n_live, n_dim = live_units.shape
@@ -88,12 +88,7 @@ def _rebound_if_due(n_calls, live_units, flags, options, centres, axes, precisio
         flags[LAST_UPDATE] = n_calls
 
 
-@kernel(
-    numba.int64(
-        *TARGET, *SPACE, GENERATOR, numba.float64, MATRIX, MATRIX, VECTOR, MATRIX, MATRIX, VECTOR, INTS,
-        VECTOR, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR, INTS,
-    )
-)  # fmt: skip
+@inline_kernel
 def _fill_queue(
     function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
     rng, bar, live_units, live_thetas, live_values, queue_units, queue_thetas, queue_values, queue_calls,
