@@ -20,7 +20,7 @@ import signal
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from sciinf.samplers.settings import Dynesty, Emcee
 
 PACKAGES = ("sciinf", "numpy", "scipy", "numba", "dynesty", "emcee", "nautilus-sampler", "ultranest", "blackjax", "jax")
 CHAINS = ("gauss3", "gauss10", "hole", "plateau", "prior")
-LIMIT = 300
+LIMIT = 900
 """Seconds of processor time that one run may take."""
 
 
@@ -192,8 +192,7 @@ class Row:
         shift = np.array([run.log_evidence - run.truth for run in done])  # type: ignore[operator]
         scatter = float(shift.std(ddof=1)) if len(done) > 1 else math.nan
         stated = statistics.mean(run.error for run in done)  # type: ignore[misc]
-        return cls(row.problem, row.sampler, row.n, row.seconds, row.calls, row.ess, float(shift.mean()), scatter / len(done) ** 0.5, stated,
-                   scatter)  # fmt: skip
+        return replace(row, shift=float(shift.mean()), shift_error=scatter / len(done) ** 0.5, stated=stated, scatter=scatter)
 
     @property
     def per_second(self) -> float:
