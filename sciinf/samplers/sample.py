@@ -232,8 +232,8 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
         streams=plan.streams,
         origin=origin,
     )
+    old = directory.read_manifest() if resume else manifest
     if resume:
-        old = directory.read_manifest()
         lacking = [name for name in ("status", "started", "science", "content_hash") if name not in old]
         if lacking or old["status"] not in manifests.RUN_STATUSES:
             what = f"it has no {', '.join(lacking)}" if lacking else f"its status is {old['status']!r}"
@@ -248,6 +248,10 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
         try:
             posterior, outcome, counts = _run(plan, directory.path, fresh=not resume, force=force)
             directory.write_posterior(posterior)
+        except ResumeError as error:
+            _LOG.info("not resumed: %s", error)
+            directory.write_manifest(old)  # a refusal changes nothing, a forced one neither
+            raise
         except (Interrupted, KeyboardInterrupt) as error:
             _LOG.info("interrupted: %s", error)
             _note_end(directory, manifest, "interrupted")
@@ -303,6 +307,8 @@ def _run(plan: _Plan, folder: Path | None, *, fresh: bool, force: bool) -> tuple
         try:
             if fresh:
                 plan.problem.probe(plan.seed)
+            elif folder is not None and not any(folder.glob("checkpoint*.bin")):
+                _LOG.info("%s: no checkpoint is left, what was not finished starts again", plan.problem.name)
             for index in range(plan.repeats):
                 part, outcome = _repeat(plan, session, folder, index)
                 parts.append(part)
