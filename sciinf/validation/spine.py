@@ -36,11 +36,11 @@ _HEADER = ("run", "log Z", "mean shift", "scatter", "stated", "mean pull", "rms 
 _SBC = Emcee(n_walkers=32, moves="de")
 _MCMC = Emcee(n_walkers=32, engine="emcee")
 _TO_KILL: dict[str, tuple[str, Settings]] = {
-    "dynesty static": ("hole", Dynesty(n_live=50, walks=20, engine="dynesty")),
+    "dynesty static": ("hole", Dynesty(n_live=50, walks=10, engine="dynesty")),
     "emcee": ("hole", Emcee(n_walkers=32, n_steps=1000, tau_multiple=5, engine="emcee")),
     "compiled nested": ("gauss10", Dynesty(n_live=400, engine="compiled")),
-    "compiled stretch": ("gauss10", Emcee(n_walkers=32, n_steps=20_000, tau_multiple=5, burn=0, thin=10, engine="compiled")),
-    "compiled proposals": ("hole", Dynesty(n_live=50, walks=20, bound="balls", engine="compiled")),
+    "compiled stretch": ("gauss10", Emcee(n_walkers=32, n_steps=8000, tau_multiple=5, burn=0, thin=10, engine="compiled")),
+    "compiled proposals": ("hole", Dynesty(n_live=100, walks=10, bound="balls", engine="compiled")),
 }
 _DRAWS = 40  # per seed, for the comparison of samplers
 _LEAST_DRAWS = 400  # of a sampler, for the two-sample tests: ten seeds

@@ -454,3 +454,52 @@ def test_a_disk_that_is_really_full(name: str, tmp_path: Path, monkeypatch: pyte
         assert outcome(name, folder) == "the same"
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@EVERY_SAMPLER
+def test_without_hard_links_the_previous_checkpoint_is_kept_too(
+    name: str, damaged: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, original = damaged(name), Path.replace
+    newest = (folder / "checkpoint.bin").read_bytes()
+
+    def no_links(*paths: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def stop_between(path: Path, target: Path) -> Path:
+        if Path(target).name == "checkpoint.bin":
+            raise KeyboardInterrupt
+        return original(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(os, "link", no_links)
+        patch.setattr(Path, "replace", stop_between)
+        patch.setattr(Session, "checkpoint_due", lambda self: True)
+        run(name, folder, resume=True)
+    assert not (folder / "checkpoint.bin").exists()
+    assert (folder / "checkpoint.previous.bin").read_bytes() == newest
+    assert outcome(name, folder) == "the same"
+
+
+@EVERY_SAMPLER
+def test_a_run_killed_before_its_manifest_was_whole_starts(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for left in ("run.lock", ".manifest.json.x1y2.part"):
+        (folder / left).write_bytes(b"{")
+    assert outcome(name, folder) == "the same"
+    assert files_of(folder) == ["manifest.json", "posterior.h5", "run.log", "summary.txt"]
+
+
+@EVERY_SAMPLER
+def test_a_refused_resume_leaves_the_directory_as_it_was(name: str, damaged: Callable[[str], Path]) -> None:
+    folder = damaged(name)
+    (folder / "checkpoint.bin").write_bytes(b"damaged")
+    before = {item: (folder / item).read_bytes() for item in files_of(folder) if item != "run.log"}
+    assert "checkpoint.previous.bin is whole" in outcome(name, folder)
+    assert {item: (folder / item).read_bytes() for item in before} == before
+
+
+def test_force_says_how_to_resume_and_needs_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs resume=True"):
+        run("emcee", tmp_path / "run", force=True)
