@@ -34,7 +34,7 @@ HEADER = ("run", "random kills", "inside a write", "kills at steps", "runs", "le
 _ALWAYS, _OFTEN, _NEVER = 1e-9, 0.02, 1e9  # seconds between checkpoints
 _LONGEST_LIFE = 0.3  # seconds before a random kill
 _SAVES = 2  # checkpoints of one life whose every step is tried
-_NEAR_THE_END = 0.97  # of the likelihood calls
+_NEAR_THE_END = (0.9, 0.97)  # of the likelihood calls: where the last two checkpoints are
 _STEPS = ("open", "fsync", "chmod", "link", "replace", "unlink")  # of `os`: all that the writing of a file is made of but the bytes
 _FINISHED = frozenset({"manifest.json", "posterior.h5", "summary.txt", "run.log"})
 
@@ -218,7 +218,8 @@ class _Lives:
 
     def at_steps_of_the_end(self) -> None:
         """Kill before each step that follows the last checkpoint: posterior, summary, manifest, removal of checkpoints."""
-        self.life(_wait, max_calls=int(_NEAR_THE_END * self.counts["calls"]))
+        for part in _NEAR_THE_END:
+            self.life(_wait, every=_NEVER, max_calls=int(part * self.counts["calls"]))
         near = self.folder / "near-the-end"
         self.target.rename(near)
         for step in range(1, 1000):
