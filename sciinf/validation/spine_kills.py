@@ -33,6 +33,7 @@ __all__ = ["HEADER", "KillReport", "can_fork", "killed_and_resumed"]
 HEADER = ("run", "random kills", "inside a write", "kills at steps", "runs", "left alone", "resumed")
 _ALWAYS, _OFTEN, _NEVER = 1e-9, 0.02, 1e9  # seconds between checkpoints
 _LONGEST_LIFE = 0.3  # seconds before a random kill
+_MOST_ENDED = 3  # in a row, before the step at which they were to be killed
 _SAVES = 2  # checkpoints of one life whose every step is tried
 _NEAR_THE_END = (0.9, 0.97)  # of the likelihood calls: where the last two checkpoints are
 _STEPS = ("open", "fsync", "chmod", "link", "replace", "unlink")  # of `os`: all that the writing of a file is made of but the bytes
@@ -205,14 +206,23 @@ class _Lives:
         self.finish()
 
     def at_steps_of_saves(self) -> None:
-        """Kill before step 1, 2, 3, ... of a life: its lock, its manifest, its first checkpoints."""
-        step, saves = 1, 0
+        """Kill before step 1, 2, 3, ... of a life: its lock, its manifest, its first checkpoints.
+
+        Raises
+        ------
+        SciinfError
+            If the run is too short for that.
+        """
+        step, saves, ended = 1, 0, 0
         while saves < _SAVES:
-            said = self.life(_wait, step=step)
+            said = self.life(_wait, every=_ALWAYS, step=step)
             if said is None:
                 self.look()
+                ended += 1
+                if ended > _MOST_ENDED:
+                    raise SciinfError(f"runs end before {_SAVES} checkpoints and {step} steps of writing: give a longer one")
                 continue
-            saves = self._count(said)
+            saves, ended = self._count(said), 0
             step += 1
         self.finish()
 
