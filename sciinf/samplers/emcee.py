@@ -81,7 +81,7 @@ class _Chain:
 
     def begin(self) -> None:
         """Start from the checkpoint where there is one, else from fresh walkers."""
-        found = self.session.restore()
+        found = self.session.restore(None if self.segments is None else self.segments.verify)
         if found is not None and self.segments is not None:
             stored = self.segments.read(found.body, self.ensemble.backend)
             self.next_check = int(stored["next_check"])
