@@ -29,6 +29,7 @@ import numpy as np
 import peers
 from peers import N_LIVE, Outcome, quiet, walks_for
 
+import sciinf
 from sciinf import adapters
 from sciinf.calibration import kernels
 from sciinf.calibration.analytic import PROBLEMS, AnalyticProblem, analytic_problem
@@ -42,7 +43,7 @@ from sciinf.core.seeding import legacy_state
 from sciinf.samplers.compiled.stretch import CompiledEnsemble
 from sciinf.samplers.settings import Dynesty, Emcee
 
-PACKAGES = ("sciinf", "numpy", "scipy", "numba", "dynesty", "emcee", "nautilus-sampler", "ultranest", "blackjax", "jax")
+PACKAGES = ("numpy", "scipy", "numba", "dynesty", "emcee", "nautilus-sampler", "ultranest", "blackjax", "jax")
 CHAINS = ("gauss3", "gauss10", "hole", "plateau", "prior")
 LIMIT = 900
 """Seconds of processor time that one run may take."""
@@ -113,7 +114,7 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.versions = {name: importlib.metadata.version(name) for name in PACKAGES if installed(name)}
+        self.versions = {"sciinf": sciinf.__version__} | {name: importlib.metadata.version(name) for name in PACKAGES if installed(name)}
         self.machine = f"{processor()}, Python {platform.python_version()}, one core"
         self.runs: list[Run] = []
         self.ratios: list[Ratio] = []
