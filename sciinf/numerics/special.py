@@ -1,6 +1,6 @@
 """Special functions for kernels, in pure numba: scipy's compiled ones cannot be cached from inside a kernel.
 
-Each takes and returns float64 scalars, never raises, and gives NaN where it is undefined; `sciinf.numerics.bessel` has forms for arrays. The
+Each takes and returns float64 scalars, never raises, and gives NaN where it is undefined; `numerics.bessel` has forms for arrays. The
 accuracy that the tests hold them to is stated in tests/numerics/test_special.py and test_bessel.py, against mpmath.
 """
 
