@@ -1,0 +1,1 @@
+"""Phase-marginalised search for evenly spaced, long-lived quasinormal modes (echo combs)."""
