@@ -86,7 +86,7 @@ class Remnant:
     >>> round(remnant.ringdown_frequency, 7), round(remnant.largest_spacing, 8)
     (0.0844333, 0.0022968)
     >>> round(Remnant(0.67, 61.5 * 1.1).ringdown_frequency, 1)
-    249.2
+    249.5
     """
 
     spin: float
@@ -117,7 +117,7 @@ class Remnant:
     @property
     def ringdown_frequency(self) -> float:
         """f_RD in Hz (in 1/M without a mass)."""
-        return (1.5251 - 1.1568 * (1.0 - self.spin) ** 0.129) / (2.0 * math.pi) / self.unit_time
+        return (1.5251 - 1.1568 * math.pow(1.0 - self.spin, 0.129)) / (2.0 * math.pi) / self.unit_time
 
     @property
     def largest_spacing(self) -> float:
@@ -192,8 +192,8 @@ def search_priors(remnant: Remnant, engine: SearchEngine) -> PriorSet:
     least, largest, room = remnant.largest_spacing / 4.0, remnant.largest_spacing, high - low
     if room <= _LEAST_TEETH * least:
         raise PriorError(
-            f"the band from {low:.6g} to {high:.6g} {unit} (f_RD = {remnant.ringdown_frequency:.6g} {unit}) has room for {max(room, 0.0):.6g} "
-            f"{unit}, less than ten of the least spacing, {_LEAST_TEETH * least:.6g} {unit}. A lighter remnant has a higher band"
+            f"the band from {low:.6g} to {high:.6g} {unit} (f_RD = {remnant.ringdown_frequency:.6g} {unit}) has room for "
+            f"{max(room, 0.0):.6g} {unit}, less than ten of the least spacing, {_LEAST_TEETH * least:.6g} {unit}. A lighter remnant has a higher band"
         )
     if room - _LEAST_TEETH * least > remnant.ringdown_frequency:
         raise PriorError(
