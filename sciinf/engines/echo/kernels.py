@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from sciinf.engines.echo.amplitude_kernels import log_marginal
+from sciinf.engines.echo.amplitude_kernels import BINS, E_SUM, N_KEPT, TEETH, X_SUM, log_marginal
 from sciinf.numerics.bessel import log_i0
 from sciinf.numerics.jit import LIKELIHOOD, LIKELIHOOD_MANY, inline_kernel, kernel
 
@@ -29,9 +29,8 @@ N_INTS = 13
 DURATION, REACH, MINIMUM_CUT, F_MIN, F_MAX, AMPLITUDE_LOW, AMPLITUDE_HIGH = range(7)
 N_FLOATS = 7
 
-# Places in work: sums and counts, cos and sin of the detectors' phases, then the K_i.
-E_SUM, X_SUM, TEETH, BINS = range(4)
-N_SUMS = 4
+# After what amplitude_kernels.py keeps in work: cos and sin of the detectors' phases, then the K_i.
+N_SUMS = N_KEPT
 
 _EDGE = 1.0 - 1e-9
 _ROOM = 1e-9
@@ -144,9 +143,8 @@ def echo(theta, floats, ints, work):
     elif ints[AMPLITUDE] != SAMPLED:
         gaussian = 1 if ints[PHASE] == WHITTLE else 0
         out = N_SUMS + 2 * ints[N_DETECTORS]
-        value = log_marginal(
-            work, out, count, work[E_SUM], work[X_SUM], gaussian, floats[AMPLITUDE_LOW], floats[AMPLITUDE_HIGH], ints[AMPLITUDE] == LOG_UNIFORM
-        )
+        log_uniform = 1 if ints[AMPLITUDE] == LOG_UNIFORM else 0
+        value = log_marginal(work, out, count, gaussian, floats[AMPLITUDE_LOW], floats[AMPLITUDE_HIGH], log_uniform)
     else:
         amplitude = theta[ints[AT_AMPLITUDE]]
         if ints[PHASE] == WHITTLE:
