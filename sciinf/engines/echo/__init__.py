@@ -1,0 +1,1 @@
+"""Phase-marginalised search for combs of quasinormal modes in gravitational-wave strain."""
