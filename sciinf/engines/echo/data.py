@@ -454,6 +454,13 @@ def _check_used_bins(spectrum: Spectrum, first: int, last: int) -> int:
     """Number of used bins in first..last; DataError where one of them cannot be used."""
     bins = first + np.flatnonzero(spectrum.used[first : last + 1])
     values, density = spectrum.values[bins], spectrum.psd[bins]
+    said = np.flatnonzero(~np.isnan(spectrum.psd))
+    if len(bins) and (not len(said) or bins[0] < said[0] or bins[-1] > said[-1]):
+        holds = f"holds {said[0] / spectrum.duration:g} to {said[-1] / spectrum.duration:g} Hz" if len(said) else "is NaN everywhere"
+        raise DataError(
+            f"{spectrum.detector}: PSD does not cover the band: it {holds}, wanted are {bins[0] / spectrum.duration:g} to "
+            f"{bins[-1] / spectrum.duration:g} Hz. Narrow the band, or give a PSD that covers it"
+        )
     for what, wrong, at in (
         ("Fourier data must be finite", ~np.isfinite(values), values),
         ("PSD must be finite and positive (one-sided, 1/Hz)", ~(np.isfinite(density) & (density > 0.0)), density),

@@ -251,6 +251,16 @@ def test_used_bins_are_checked_and_others_are_not(bad: float) -> None:
         check_spectra([spectrum(values=values, psd=psd, mask=mask)], 40, 380)
 
 
+def test_a_psd_that_does_not_cover_the_band() -> None:
+    one = spectrum(psd=Psd([20.0, 90.0], [1.0, 1.0]).on_bins(401, 4.0))
+    assert len(check_spectra([one], 80, 360)) == 1
+    for band, wanted in (((79, 360), "19.75 to 90"), ((80, 361), "20 to 90.25"), ((40, 390), "10 to 97.5")):
+        with pytest.raises(DataError, match=f"H1: PSD does not cover the band: it holds 20 to 90 Hz, wanted are {wanted} Hz"):
+            check_spectra([one], *band)
+    with pytest.raises(DataError, match="it is NaN everywhere"):
+        check_spectra([spectrum(psd=np.full(401, np.nan))], 80, 360)
+
+
 @pytest.mark.parametrize(
     ("other", "error", "message"),
     [
