@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -415,3 +417,10 @@ def test_the_psd_of_the_repository_is_that_of_the_real_file(shared_file: Callabl
     strain = read_gwosc(shared_file("strain/H-H1_LOSC_4_V2-1126259446-32.hdf5"))
     stored = Psd.from_psd_file(ROOT / "data" / "echo" / "H-H1_PSD-1126259446-32.txt.gz")
     assert np.allclose(welch_psd(strain, exclude=(1126259462.0, 1126259463.0)).density, stored.density, rtol=1e-6, atol=0.0)
+
+
+def test_the_import_is_light() -> None:
+    load = "import sys, sciinf.engines.echo.data, sciinf.engines.echo.simulate; "
+    code = load + "print([name for name in ('scipy', 'h5py', 'numba') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
