@@ -1,1 +1,1 @@
-"""Phase-marginalised search for evenly spaced, long-lived quasinormal modes (echo combs)."""
+"""Phase-marginalised search for combs of quasinormal modes in gravitational-wave strain."""
