@@ -193,7 +193,8 @@ def search_priors(remnant: Remnant, engine: SearchEngine) -> PriorSet:
     if room <= _LEAST_TEETH * least:
         raise PriorError(
             f"the band from {low:.6g} to {high:.6g} {unit} (f_RD = {remnant.ringdown_frequency:.6g} {unit}) has room for "
-            f"{max(room, 0.0):.6g} {unit}, less than ten of the least spacing, {_LEAST_TEETH * least:.6g} {unit}. A lighter remnant has a higher band"
+            f"{max(room, 0.0):.6g} {unit}, less than ten of the least spacing, {_LEAST_TEETH * least:.6g} {unit}. A lighter remnant has "
+            "a higher band"
         )
     if room - _LEAST_TEETH * least > remnant.ringdown_frequency:
         raise PriorError(
