@@ -50,10 +50,12 @@ validate: $(TEST)  ## the quick tier of every validation suite
 docs: $(DOCS)  ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench:  ## speed beside the peers, in an environment of their own
+bench:  ## speed beside the peers, in an environment of their own (an hour or two; goes on where it was interrupted)
 	$(PYTHON) -m venv .venv-bench
-	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck,cmb]" cobaya cosmopower-jax
+	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck,cmb]" cobaya cosmopower-jax \
+		nautilus-sampler ultranest blackjax
 	.venv-bench/bin/python validation/benchmarks/cmb.py --json validation/results/benchmark-cmb.json
+	.venv-bench/bin/python validation/benchmarks/samplers.py
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) .venv-bench docs/_build build dist

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import sciinf
+from sciinf.calibration import analytic
 from sciinf.cli import app
 
 MODEL = """
@@ -191,6 +192,27 @@ def test_a_spent_budget_exits_3_with_results_and_goes_on(done: Path, sciinf_comm
     (done / "first.toml").write_text(text)
     content = only_json(sciinf_command("run", "first.toml", "--out", "cut", "--resume", "--json", "--no-report"))
     assert content["content_hash"] == expected
+
+
+@pytest.mark.parametrize("kind", ["dynesty", "emcee"])
+def test_a_spent_budget_of_a_compiled_engine_exits_3_and_goes_on(here: Path, sciinf_command: Command, kind: str) -> None:
+    (here / "cheap_model.py").write_text(
+        "from sciinf.calibration import analytic\n\ndef engine():\n    return analytic.gauss3().problem.engine\n"
+    )
+    options = {"dynesty": "n_live = 40\nwalks = 10\n", "emcee": "n_walkers = 12\nn_steps = 300\ntau_multiple = 3.0\n"}[kind]
+    priors = "".join(f'[parameters.{name}]\nprior = "uniform"\nlow = -10.0\nhigh = 10.0\n' for name in analytic.gauss3().problem.names)
+    head = CONFIG.split("[sampler]")[0].replace("seed = 2", "seed = 2\nrepeats = 2")
+    text = head + priors + f'[sampler]\nkind = "{kind}"\nengine = "compiled"\n{options}'
+    (here / "cheap.toml").write_text(text)
+    whole = only_json(sciinf_command("run", "cheap.toml", "--out", "whole", "--json", "--no-report"))
+    calls = sciinf.load("whole").meta["counts"]["calls"]
+    (here / "cheap.toml").write_text(text + f"[resources]\nmax_calls = {calls * 3 // 4}\n")  # in the second repeat
+    assert sciinf_command("run", "cheap.toml", "--out", "cut", "--no-report").exit_code == 3
+    cut = sciinf.load("cut")
+    assert (cut.status, cut.meta["sampler"]["engine"], len(cut.meta["repeats"])) == ("not_converged", "compiled", 2)
+    (here / "cheap.toml").write_text(text + f"[resources]\nmax_calls = {2 * calls}\n")
+    content = only_json(sciinf_command("run", "cheap.toml", "--out", "cut", "--resume", "--json", "--no-report"))
+    assert content["content_hash"] == whole["content_hash"]
 
 
 def test_a_likelihood_that_fails_exits_1_with_theta(here: Path, sciinf_command: Command) -> None:

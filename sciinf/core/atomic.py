@@ -7,12 +7,12 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sciinf.core.errors import DataError
 
-__all__ = ["atomic_path", "read_checksummed", "write_bytes", "write_checksummed", "write_text"]
+__all__ = ["atomic_path", "checksummed", "read_checksummed", "write_bytes", "write_checksummed", "write_text"]
 
 _MAGIC = b"sciinf-sha256\n"
 _DIGEST_BYTES = 32
@@ -30,8 +30,10 @@ def _sync_directory(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success it is synced and renamed onto ``path``, on any error removed.
+
+    ``before_rename`` is called when the new file is whole and synced, and ``path`` is still the old one.
 
     Examples
     --------
@@ -54,6 +56,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        if before_rename is not None:
+            before_rename()
         temporary.replace(path)
         _sync_directory(path.parent)
     finally:
@@ -71,9 +75,14 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def checksummed(payload: bytes) -> bytes:
+    """``payload`` with its sha256 in front, as a file holds it."""
+    return _MAGIC + hashlib.sha256(payload).digest() + payload
+
+
 def write_checksummed(path: Path, payload: bytes) -> None:
     """Write ``payload`` with its sha256 in front, atomically; `read_checksummed` verifies it."""
-    write_bytes(path, _MAGIC + hashlib.sha256(payload).digest() + payload)
+    write_bytes(path, checksummed(payload))
 
 
 def read_checksummed(path: Path) -> bytes:

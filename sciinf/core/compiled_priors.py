@@ -186,7 +186,7 @@ def compile_priors(prior_set: PriorSet) -> CompiledPrior | None:
     A prior of one's own in Python, a conditional prior's or region's function that numba did not compile: each leaves the set without
     one.
     """
-    packer = _Packer(prior_set, floats=[prior_set.log_mass])
+    packer = _Packer(prior_set, floats=[0.0])
     column = 0
     try:
         for member in prior_set.members:
@@ -205,6 +205,7 @@ def compile_priors(prior_set: PriorSet) -> CompiledPrior | None:
             regions.append((region.predicate, *packer.sources(() if region.takes_vector else region.arguments)))
     except _NoCompiledFormError:
         return None
+    packer.floats[0] = prior_set.log_mass
     own = None
     if packer.functions or packer.joints or regions:
         from sciinf.numerics.prior_set_custom import custom_kernels

@@ -77,6 +77,7 @@ class PriorSet:
             raise ConfigError(f"parameter names must differ, got {', '.join(twice)} more than once in {every}")
         self._free = tuple(member for member in self.members if isinstance(member, Joint) or not member.is_fixed)
         self._regions: tuple[Region, ...] = ()
+        self._masses: tuple[tuple[float, float], ...] = ()  # ln of each region's share of what those before it leave, and its error
         self._names = tuple(name for member in self._free for name in _names_of(member))
         self._blocks = blocks_of(self.members, self.fixed)
         self._compiled: CompiledPrior | None = None
@@ -140,12 +141,29 @@ class PriorSet:
     @property
     def log_mass(self) -> float:
         """Logarithm of the fraction of the members' product that lies inside every region (0 without one)."""
-        return sum(region.log_fraction for region in self._regions)
+        return sum(share for share, _ in self._shares())
 
     @property
     def log_mass_error(self) -> float:
         """Standard error of ``log_mass`` where it was estimated, else 0."""
-        return math.hypot(*(region.error for region in self._regions))
+        return math.hypot(*(error for _, error in self._shares()))
+
+    def _shares(self) -> tuple[tuple[float, float], ...]:
+        """ln of each region's share and its error; estimated when first asked for, since many a set is only replaced."""
+        for i in range(len(self._masses), len(self._regions)):
+            region = self._regions[i]
+            if region.mass is not None:
+                share = math.log(region.mass), 0.0
+            else:
+                share = estimated_fraction(_draws_of(self._within(i), region), _MASS_TOLERANCE, _MASS_DRAWS)[:2]
+            self._masses = (*self._masses, share)
+        return self._masses
+
+    def _within(self, n: int) -> PriorSet:
+        """The same members inside the first ``n`` regions only."""
+        result = PriorSet(self.members)
+        result._regions, result._masses = self._regions[:n], self._masses[:n]
+        return result
 
     def inside(self, theta: ArrayLike) -> NDArray[np.bool_]:
         """Whether each point lies in every region: () for (n_dim,), (n,) for (n, n_dim)."""
@@ -272,7 +290,7 @@ class PriorSet:
         return {"members": members, "regions": [region.describe() for region in self._regions]}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_compiled": None}
+        return {**self.__dict__, "_masses": self._shares(), "_compiled": None}
 
     def __repr__(self) -> str:
         region = f", inside {self._region_names()}" if self._regions else ""
@@ -317,7 +335,8 @@ def constrained(prior_set: PriorSet, name: str, predicate: Callable[..., Any], v
     version : str or int
         Change it when the predicate changes: the fingerprint holds its name and version.
     mass : float, optional
-        Fraction of ``prior_set`` inside the region. Estimated once, from a fixed stream of prior draws, where it is left out.
+        Fraction of ``prior_set`` inside the region. Where it is left out it is estimated once, from a fixed stream of prior draws, when
+        it is first needed.
 
     Returns
     -------
@@ -350,21 +369,27 @@ def constrained(prior_set: PriorSet, name: str, predicate: Callable[..., Any], v
     region = Region(name, predicate, version, mass)
     region.check_arguments((*prior_set.names, *prior_set.fixed))
 
-    def draw(batch: int) -> tuple[int, int]:
-        points = prior_set.sample(generator(_MASS_SEED, f"mass/{name}/{batch}"), _MASS_BATCH)
-        return _MASS_BATCH, int(np.count_nonzero(region.inside(points, prior_set.names, prior_set.fixed)))
-
+    draw = _draws_of(prior_set, region)
     if mass is None:
-        log_fraction, error, drawn = estimated_fraction(draw, _MASS_TOLERANCE, _MASS_DRAWS)
-        if log_fraction == -math.inf:
+        some, _, drawn = estimated_fraction(draw, math.inf, _MASS_DRAWS)
+        if some == -math.inf:
             raise PriorError(f"region '{name}': none of {drawn} prior draws lies inside. Choose priors nearer to the region")
     else:
-        log_fraction, error = math.log(mass), 0.0
         drawn, found = draw(0)
         if abs(found / drawn - mass) > 6.0 * math.sqrt(max(mass * (1.0 - mass), 1.0 / drawn) / drawn):
             raise PriorError(
                 f"region '{name}': mass={mass:g} was given, but {found} of {drawn} prior draws lie inside ({found / drawn:.4f})"
             )
     result = PriorSet(prior_set.members)
-    result._regions = (*prior_set.regions, Region(name, predicate, version, mass, log_fraction, error))
+    result._regions, result._masses = (*prior_set.regions, region), prior_set._masses
     return result
+
+
+def _draws_of(prior_set: PriorSet, region: Region) -> Callable[[int], tuple[int, int]]:
+    """Batches of draws from ``prior_set``, always the same: how many, and how many of them lie in the region."""
+
+    def draw(batch: int) -> tuple[int, int]:
+        points = prior_set.sample(generator(_MASS_SEED, f"mass/{region.name}/{batch}"), _MASS_BATCH)
+        return _MASS_BATCH, int(np.count_nonzero(region.inside(points, prior_set.names, prior_set.fixed)))
+
+    return draw

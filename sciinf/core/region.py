@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -48,17 +49,13 @@ class Region:
     version : str or int
         Part of the fingerprint.
     mass : float, optional
-        As given by the user; None where it is estimated.
-    log_fraction, error : float
-        ln of the region's share of the prior it cuts, and the standard error of an estimate (0 where given).
+        The region's share of the prior it cuts, as given by the user; None where it is estimated.
     """
 
     name: str
     predicate: Callable[..., Any]
     version: str | int
     mass: float | None = None
-    log_fraction: float = 0.0
-    error: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -69,7 +66,7 @@ class Region:
         if self.mass is not None and not (isinstance(self.mass, (int, float)) and 0.0 < self.mass <= 1.0):
             raise PriorError(f"region '{self.name}': mass must lie in (0, 1], got {self.mass!r}")
 
-    @property
+    @functools.cached_property
     def arguments(self) -> tuple[str, ...]:
         """Names of the predicate's arguments."""
         return tuple(inspect.signature(getattr(self.predicate, "py_func", self.predicate)).parameters)

@@ -22,7 +22,7 @@ from sciinf.core.errors import DataError, ResumeError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.problem import Problem
 
-__all__ = ["MANIFEST_VERSION", "RUN_STATUSES", "build", "check_same_science", "finished", "read", "science", "write"]
+__all__ = ["MANIFEST_VERSION", "RUN_STATUSES", "RunStatus", "build", "check_same_science", "finished", "read", "science", "write"]
 
 MANIFEST_VERSION = 1
 RunStatus = Literal["running", "interrupted", "not_converged", "failed", "complete"]

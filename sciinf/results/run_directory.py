@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sciinf.core.atomic import write_text
-from sciinf.core.errors import ConfigError, DataError, shown
+from sciinf.core.errors import ConfigError, DataError, SciinfError, shown
 from sciinf.core.user_paths import what_is_at
 from sciinf.results import manifest as manifests
 from sciinf.results.run_log import run_log
@@ -86,7 +86,7 @@ class RunDirectory:
         Parameters
         ----------
         path : path
-            A folder that does not exist or is empty.
+            A folder that does not exist, is empty, or holds the first files of a run that ended before its manifest was written.
         overwrite : bool
             Take over the folder of an earlier run; its files move into a folder ``replaced-1``, ``replaced-2``, ... inside.
 
@@ -98,10 +98,12 @@ class RunDirectory:
         """
         path = Path(path)
         _check_room(path)
-        used = path.is_dir() and any(item.name != "run.lock" for item in path.iterdir())
+        used = path.is_dir() and not _barely_begun(path)
         is_run = (path / "manifest.json").exists()
         if used and not is_run:
-            raise ConfigError(f"'{path.name}' exists and is not a run directory: give a folder that does not exist or is empty")
+            raise ConfigError(
+                f"'{path.name}' exists and is not a run directory (it has no manifest.json): give a folder that does not exist or is empty"
+            )
         if used and not overwrite:
             raise ConfigError(
                 f"the run directory '{path.name}' exists. Go on with it by resume=True (--resume), replace it by overwrite=True "
@@ -109,6 +111,7 @@ class RunDirectory:
             )
         directory = cls(path)
         directory._acquire()
+        directory._remove_parts()
         if used:
             directory._move_aside()
         return directory
@@ -130,9 +133,13 @@ class RunDirectory:
         _check_room(path)
         directory = cls(path)
         directory._acquire()
-        for left in path.glob(".*.part"):  # of a process killed while it wrote
-            left.unlink(missing_ok=True)
+        directory._remove_parts()
         return directory
+
+    def _remove_parts(self) -> None:
+        """Delete what a process left that was killed while it wrote."""
+        for left in self.path.glob(".*.part"):
+            left.unlink(missing_ok=True)
 
     def _acquire(self) -> None:
         """Take the lock.
@@ -194,15 +201,18 @@ class RunDirectory:
         return manifests.read(self.manifest)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replace the manifest atomically."""
-        manifests.write(self.manifest, manifest)
+        """Replace the manifest atomically (SciinfError where it cannot be written)."""
+        with _or_say_so(self.manifest):
+            manifests.write(self.manifest, manifest)
 
     def write_posterior(self, posterior: Posterior) -> None:
-        """Write the posterior and its summary."""
+        """Write the posterior and its summary (SciinfError where they cannot be written)."""
         from sciinf.results import storage
 
-        storage.save(posterior, self.posterior)
-        write_text(self.summary, f"{posterior.summary()}\n")
+        with _or_say_so(self.posterior):
+            storage.save(posterior, self.posterior)
+        with _or_say_so(self.summary):
+            write_text(self.summary, f"{posterior.summary()}\n")
 
     def remove_checkpoints(self) -> None:
         """Delete what only an unfinished run needs."""
@@ -215,6 +225,30 @@ class RunDirectory:
         """Within the block, what the package logs goes to run.log too; tracebacks are cut to module and line."""
         with run_log(self.log):
             yield
+
+
+def _barely_begun(path: Path) -> bool:
+    """Whether a folder holds nothing, or only what a run writes before its manifest. A config alone is its owner's."""
+    names = {item.name for item in path.iterdir() if not (item.name.startswith(".") and item.name.endswith(".part"))}
+    return names <= {"run.lock", "run.log", "config.toml"} and names != {"config.toml"}
+
+
+@contextlib.contextmanager
+def _or_say_so(path: Path) -> Iterator[None]:
+    """Turn the system's error for a file that cannot be written into one that says which, and what to do.
+
+    Raises
+    ------
+    SciinfError
+        In the place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SciinfError(
+            f"{path.name} could not be written ({error.strerror or error}); what was on disk before is untouched. Free some space, or "
+            "check the folder's permissions, and resume"
+        ) from error
 
 
 def _try_lock(handle: int) -> bool:

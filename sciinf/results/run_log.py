@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -35,6 +36,20 @@ def _last_part(match: re.Match[str]) -> str:
     """The last part of a matched path, marked as cut."""
     last = re.split(r"[/\\]", match.group().rstrip("/\\"))[-1]
     return f"<.../{last}>"
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that never ends the run: what a full disk does not take is lost, and the run's own error is the one to be seen."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
+        """Print what logging prints, but for errors of the disk."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close it."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class PortableFormatter(logging.Formatter):
@@ -75,7 +90,7 @@ def run_log(path: Path) -> Iterator[None]:
     if any(isinstance(handler, logging.FileHandler) and handler.baseFilename == place for handler in _log.handlers):
         yield
         return
-    handler = logging.FileHandler(place, encoding="utf-8")
+    handler = _LogFile(place, encoding="utf-8")
     handler.setFormatter(PortableFormatter())
     level, show = _log.level, warnings.showwarning
 

@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import sciinf
-from sciinf.core.atomic import read_checksummed, write_checksummed
+from sciinf.core.atomic import atomic_path, checksummed, read_checksummed
 from sciinf.core.errors import DataError, ResumeError, SciinfError
 
 __all__ = ["Checkpoint", "CheckpointFile", "Interrupted", "StopSignal", "sampler_versions"]
@@ -55,19 +56,15 @@ class StopSignal:
 
 
 def sampler_versions(package: str) -> dict[str, str]:
-    """Versions that must be the same for a checkpoint of ``package`` to be read: its own, numpy's, Python's, sciinf's.
+    """Versions that must be the same for a checkpoint of ``package`` to be read: all that the bytes of the rest of the run hang on.
 
     Examples
     --------
     >>> sorted(sampler_versions("emcee"))
-    ['emcee', 'numpy', 'python', 'sciinf']
+    ['emcee', 'numba', 'numpy', 'python', 'sciinf', 'scipy']
     """
-    return {
-        package: metadata.version(package),
-        "numpy": metadata.version("numpy"),
-        "python": platform.python_version(),
-        "sciinf": sciinf.__version__,
-    }
+    names = (package, "numba", "numpy", "scipy")
+    return {**{name: metadata.version(name) for name in names}, "python": platform.python_version(), "sciinf": sciinf.__version__}
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,8 @@ class CheckpointFile:
     folder : Path
         The run directory.
     stem : str
-        Name of the file without its ending; ``STEM.bin`` is the newest checkpoint, ``STEM.previous.bin`` the one before.
+        Name of the file without its ending; ``STEM.bin`` is the newest checkpoint, ``STEM.previous.bin`` the one before, and
+        ``STEM.damaged.bin`` a newest one that was given up for it.
 
     Notes
     -----
@@ -102,6 +100,7 @@ class CheckpointFile:
         self.folder = Path(folder)
         self.path = self.folder / f"{stem}.bin"
         self.previous = self.folder / f"{stem}.previous.bin"
+        self.damaged = self.folder / f"{stem}.damaged.bin"
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace the newest checkpoint atomically; what was the newest becomes the previous one.
@@ -109,7 +108,7 @@ class CheckpointFile:
         Raises
         ------
         OSError
-            If it cannot be written (a full disk, say); the last checkpoint stays as it is.
+            If it cannot be written (a full disk, say); the last checkpoint and the one before it stay as they are.
         """
         header = {
             "format": _FORMAT,
@@ -119,8 +118,9 @@ class CheckpointFile:
             "counts": list(checkpoint.counts),
             "seconds": checkpoint.seconds,
         }
-        self._keep_newest()
-        write_checksummed(self.path, json.dumps(header, sort_keys=True).encode() + b"\n" + checkpoint.body)
+        content = checksummed(json.dumps(header, sort_keys=True).encode() + b"\n" + checkpoint.body)
+        with atomic_path(self.path, before_rename=self._keep_newest) as temporary:
+            temporary.write_bytes(content)
 
     def _keep_newest(self) -> None:
         """Give the newest file its second name; at every moment at least one whole checkpoint has a name."""
@@ -131,10 +131,13 @@ class CheckpointFile:
         try:
             os.link(self.path, aside)
         except OSError:  # a file system without hard links
-            self.path.replace(aside)
-        aside.replace(self.previous)
+            self.path.replace(self.previous)
+        else:
+            aside.replace(self.previous)
 
-    def read(self, versions: dict[str, str], science_hash: str, *, force: bool = False) -> Checkpoint | None:
+    def read(
+        self, versions: dict[str, str], science_hash: str, *, force: bool = False, verify: Callable[[bytes], None] | None = None
+    ) -> Checkpoint | None:
         """The newest checkpoint, or None where there is none.
 
         Parameters
@@ -145,6 +148,8 @@ class CheckpointFile:
             Of the run that wants to go on.
         force : bool
             Go on from the previous checkpoint where the newest is damaged, and ignore another science hash. Versions must match always.
+        verify : callable, optional
+            Given a checkpoint's body, raises DataError where a file that the body names is damaged or gone.
 
         Raises
         ------
@@ -154,14 +159,34 @@ class CheckpointFile:
         if not self.path.exists() and not self.previous.exists():
             return None
         path = self.path if self.path.exists() else self.previous  # without hard links a kill may fall between two renames
+        tests = [lambda found: self._compare(found, versions, science_hash, force)]
+        if verify is not None:
+            tests.append(lambda found: verify(found.body))
         try:
-            found = self._parse(path)
+            return self._tested(path, tests)
         except DataError as error:
-            if path == self.path and force and self.previous.exists():
-                found = self._parse_previous()
-            else:
-                raise ResumeError(f"{error}. {self._offer(path)}") from error
-        self._compare(found, versions, science_hash, force)
+            if path == self.previous or not self.previous.exists():
+                raise ResumeError(f"{error}. There is no other checkpoint: start the run again") from error
+            return self._previous(tests, error, force)
+
+    def _tested(self, path: Path, tests: list[Callable[[Checkpoint], None]]) -> Checkpoint:
+        found = self._parse(path)
+        for test in tests:
+            test(found)
+        return found
+
+    def _previous(self, tests: list[Callable[[Checkpoint], None]], damage: DataError, force: bool) -> Checkpoint:
+        """The previous checkpoint in the place of a damaged newest one, where it is whole and ``force`` allows it."""
+        try:
+            found = self._tested(self.previous, tests)
+        except DataError as error:
+            raise ResumeError(f"{damage}. The one before it is damaged too ({error}): start the run again") from damage
+        if not force:
+            raise ResumeError(
+                f"{damage}. {self.previous.name} is whole (iteration {found.iterations}): resume with force=True (--force) to go on from "
+                "it, to the same result"
+            ) from damage
+        self.path.replace(self.damaged)  # or the next checkpoint would keep it in the place of the whole one
         return found
 
     def _parse(self, path: Path) -> Checkpoint:
@@ -174,22 +199,6 @@ class CheckpointFile:
         return Checkpoint(
             header["versions"], header["science_hash"], header["iterations"], (calls, minus_inf, rejected), header["seconds"], body
         )
-
-    def _parse_previous(self) -> Checkpoint:
-        try:
-            return self._parse(self.previous)
-        except DataError as error:
-            raise ResumeError(f"{self.path.name} is damaged, and so is the one before it: {error}. Start the run again") from error
-
-    def _offer(self, path: Path) -> str:
-        """What can still be done about a damaged ``path``."""
-        if path == self.path and self.previous.exists():
-            try:
-                iterations = self._parse(self.previous).iterations
-            except DataError as error:
-                return f"The one before it is damaged too ({error}): start the run again"
-            return f"{self.previous.name} is whole (iteration {iterations}): resume with force (--force) to go on from it"
-        return "There is no other checkpoint: start the run again"
 
     def _compare(self, found: Checkpoint, versions: dict[str, str], science_hash: str, force: bool) -> None:
         differ = [
@@ -206,7 +215,7 @@ class CheckpointFile:
             )
 
     def remove(self) -> None:
-        """Delete both, and what was left between."""
-        for path in (self.path, self.previous, self.previous.with_suffix(".aside")):
+        """Delete all of them, and what was left between."""
+        for path in (self.path, self.previous, self.damaged, self.previous.with_suffix(".aside")):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

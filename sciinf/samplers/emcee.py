@@ -81,7 +81,7 @@ class _Chain:
 
     def begin(self) -> None:
         """Start from the checkpoint where there is one, else from fresh walkers."""
-        found = self.session.restore()
+        found = self.session.restore(None if self.segments is None else self.segments.verify)
         if found is not None and self.segments is not None:
             stored = self.segments.read(found.body, self.ensemble.backend)
             self.next_check = int(stored["next_check"])
@@ -105,7 +105,7 @@ class _Chain:
         if isinstance(ensemble, StockEnsemble):  # pauses at every step, where `why_stop` counts calls
             pauses = ensemble.steps(n_steps)
         else:
-            calls_left = None if limits.max_calls is None else limits.max_calls - session.counts().calls
+            calls_left = None if limits.max_calls is None else max(1, limits.max_calls - session.counts().calls)  # one step in any case
             pauses = ensemble.steps(n_steps, calls_left)  # type: ignore[call-arg]  # emcee's untyped base hides the narrowing
         for _ in pauses:
             stopped = session.why_stop(self.n_steps)

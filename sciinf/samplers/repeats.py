@@ -62,15 +62,16 @@ def disagreements(parts: Sequence[Posterior]) -> list[str]:
 def merged(name: str, parts: Sequence[Posterior]) -> Posterior:
     """One posterior from repeats: nested runs merged as one run, chains side by side.
 
-    Warns, and gives status "not_converged", where the repeats disagree.
+    Warns, and gives status "not_converged", where the repeats that came to their end disagree.
     """
     if len(parts) == 1:
         return parts[0]
     posterior = merge_nested(parts) if parts[0].chain is None else _side_by_side(parts)
-    found = disagreements(parts)
+    whole = [part for part in parts if part.status == "ok"]  # the last one may be cut off by a budget
+    found = disagreements(whole)
     if found:
         warnings.warn(
-            f"{name}: {len(parts)} repeats do not agree: {'; '.join(found)}. One run is not to be trusted: raise n_live or the number of "
+            f"{name}: {len(whole)} repeats do not agree: {'; '.join(found)}. One run is not to be trusted: raise n_live or the number of "
             "steps, or look for separate modes",
             SciinfWarning,
             stacklevel=2,

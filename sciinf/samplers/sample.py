@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.counters import Counts
 from sciinf.core.engine import comparison_key_of, derived_of
-from sciinf.core.errors import ConfigError, DataError, ResumeError
+from sciinf.core.errors import ConfigError, DataError, ResumeError, SciinfError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import check_seed
 from sciinf.core.user_paths import what_is_at
@@ -49,6 +49,7 @@ def sample(
     max_seconds: float | None = None,
     directory: Path | str | None = None,
     resume: bool = False,
+    force: bool = False,
     overwrite: bool = False,
     checkpoint_every: float = 60.0,
     progress: bool = True,
@@ -76,6 +77,9 @@ def sample(
         Run directory: manifest, checkpoints, posterior.h5, summary.txt, run.log. It must not exist unless ``resume`` or ``overwrite``.
     resume : bool
         Go on from the directory's checkpoint; a run that is complete is read back; a directory that does not exist is started.
+    force : bool
+        With ``resume``: go on although something that decides the result has changed, or from the previous checkpoint where the newest is
+        damaged. The manifest records it.
     overwrite : bool
         Take over the directory of an earlier run, whose files move aside into a folder inside it.
     checkpoint_every : float
@@ -113,6 +117,8 @@ def sample(
     """
     resources = Resources(workers, threads, max_calls, max_seconds, checkpoint_every)
     plan = _Plan.make(problem, settings, check_seed(seed), repeats, resources, progress)
+    if force and not resume:
+        raise ConfigError("force=True says how to resume: it needs resume=True")
     if directory is None:
         if resume:
             raise ConfigError("resume=True needs the directory of the run to go on with")
@@ -124,7 +130,7 @@ def sample(
     path = Path(directory)
     going_on = resume and what_is_at(path / "manifest.json") == "file"
     with RunDirectory.open(path) if going_on else RunDirectory.create(path, overwrite=overwrite) as opened:
-        return _run_on_disk(plan, opened, resume=going_on, force=False, origin=_FROM_PYTHON)
+        return _run_on_disk(plan, opened, resume=going_on, force=force, origin=_FROM_PYTHON)
 
 
 def run_in(
@@ -226,8 +232,12 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
         streams=plan.streams,
         origin=origin,
     )
+    old = directory.read_manifest() if resume else manifest
     if resume:
-        old = directory.read_manifest()
+        lacking = [name for name in ("status", "started", "science", "content_hash") if name not in old]
+        if lacking or old["status"] not in manifests.RUN_STATUSES:
+            what = f"it has no {', '.join(lacking)}" if lacking else f"its status is {old['status']!r}"
+            raise ResumeError(f"{directory.manifest.name} is damaged: {what}. Put it back, or start the run again")
         differ = manifests.check_same_science(old, manifest, force=force)
         if old["status"] == "complete" and not differ:
             return _read_back(directory, old)
@@ -238,13 +248,17 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
         try:
             posterior, outcome, counts = _run(plan, directory.path, fresh=not resume, force=force)
             directory.write_posterior(posterior)
+        except ResumeError as error:
+            _LOG.info("not resumed: %s", error)
+            directory.write_manifest(old)  # a refusal changes nothing, a forced one neither
+            raise
         except (Interrupted, KeyboardInterrupt) as error:
             _LOG.info("interrupted: %s", error)
-            directory.write_manifest(manifests.finished(manifest, "interrupted"))
+            _note_end(directory, manifest, "interrupted")
             raise
         except BaseException as error:
             _LOG.exception("the run failed: %s", type(error).__name__)
-            directory.write_manifest(manifests.finished(manifest, "failed"))
+            _note_end(directory, manifest, "failed")
             raise
     complete = posterior.status != "not_converged"
     ended = manifests.finished(
@@ -261,6 +275,14 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
     return posterior
 
 
+def _note_end(directory: RunDirectory, manifest: Mapping[str, Any], status: manifests.RunStatus) -> None:
+    """Put why the run ended into its manifest; where that fails too (a full disk), the error under way is the one to be seen."""
+    try:
+        directory.write_manifest(manifests.finished(manifest, status))
+    except SciinfError as error:
+        _LOG.warning("status '%s' is not noted: %s", status, error)
+
+
 def _read_back(directory: RunDirectory, manifest: Mapping[str, Any]) -> Posterior:
     """The posterior of a complete run, held against its manifest."""
     posterior = storage.load(directory.posterior)
@@ -269,6 +291,7 @@ def _read_back(directory: RunDirectory, manifest: Mapping[str, Any]) -> Posterio
             f"{directory.posterior.name} has content hash {posterior.content_hash()}, its manifest says {manifest['content_hash']}: "
             "one of the two was changed. Start a new run"
         )
+    directory.remove_checkpoints()  # where the process was killed before it had
     return posterior
 
 
@@ -284,6 +307,8 @@ def _run(plan: _Plan, folder: Path | None, *, fresh: bool, force: bool) -> tuple
         try:
             if fresh:
                 plan.problem.probe(plan.seed)
+            elif folder is not None and not any(folder.glob("checkpoint*.bin")):
+                _LOG.info("%s: no checkpoint is left, what was not finished starts again", plan.problem.name)
             for index in range(plan.repeats):
                 part, outcome = _repeat(plan, session, folder, index)
                 parts.append(part)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sciinf.core.atomic import write_bytes
-from sciinf.core.errors import ResumeError
+from sciinf.core.errors import DataError, ResumeError
 
 __all__ = ["Segments"]
 
@@ -56,13 +56,26 @@ class Segments:
     def _steps(self) -> int:
         return sum(int(segment["steps"]) for segment in self._written)
 
+    def verify(self, body: bytes) -> None:
+        """Hold the segments that ``body`` names against their checksums.
+
+        Raises
+        ------
+        DataError
+            If one is missing or damaged.
+        """
+        for index, segment in enumerate(json.loads(body)["segments"]):
+            self._content(index, segment["sha256"])
+
     def read(self, body: bytes, backend: Any) -> dict[str, Any]:
         """Fill an empty emcee backend with the steps that ``body`` names; return what `write` was given beside.
 
         Raises
         ------
+        DataError
+            If a segment is missing or damaged.
         ResumeError
-            If a segment is missing or damaged, or holds another number of walkers or parameters.
+            If a segment holds another number of walkers or parameters.
         """
         state: dict[str, Any] = json.loads(body)
         self._written = list(state["segments"])
@@ -81,16 +94,19 @@ class Segments:
         backend.random_state = (kind, np.array(keys, dtype=np.uint32), position, has_gauss, gauss)
         return state
 
-    def _load(self, index: int, expected: str) -> dict[str, Any]:
+    def _content(self, index: int, expected: str) -> bytes:
         path = self._path(index)
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ResumeError(f"{path.name} cannot be read ({error.strerror}). Put it back, or start the run again") from error
+            raise DataError(f"{path.name} cannot be read ({error.strerror})") from error
         found = hashlib.sha256(content).hexdigest()
         if found != expected:
-            raise ResumeError(f"{path.name} is damaged: expected sha256 {expected}, found {found}. Put it back, or start the run again")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            raise DataError(f"{path.name} is damaged: expected sha256 {expected}, found {found}")
+        return content
+
+    def _load(self, index: int, expected: str) -> dict[str, Any]:
+        with np.load(io.BytesIO(self._content(index, expected)), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in ("chain", "log_prob", "blobs")}
 
     def remove(self) -> None:

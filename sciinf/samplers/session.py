@@ -158,11 +158,11 @@ class Session:
             ) from error
         self._saved = time.monotonic()
 
-    def restore(self) -> Checkpoint | None:
-        """The checkpoint to go on from, its counts and seconds taken over; None to start."""
+    def restore(self, verify: Callable[[bytes], None] | None = None) -> Checkpoint | None:
+        """The checkpoint to go on from, its counts and seconds taken over; None to start. ``verify`` as in `CheckpointFile.read`."""
         if self.file is None:
             return None
-        found = self.file.read(sampler_versions(self.package), self.science_hash, force=self.force)
+        found = self.file.read(sampler_versions(self.package), self.science_hash, force=self.force, verify=verify)
         if found is not None:
             self.earlier, self.earlier_seconds = Counts(*found.counts), found.seconds
         return found

@@ -23,10 +23,12 @@ from sciinf.core.seeding import generator
 from sciinf.samplers.pools import Workers
 from sciinf.samplers.settings import Dynesty, Emcee, Settings
 from sciinf.validation import spine_checks as checks
-from sciinf.validation.spine_runs import dask_workers, killed_and_resumed, same_hash
+from sciinf.validation.spine_kills import HEADER as KILLS_HEADER
+from sciinf.validation.spine_kills import KillReport, can_fork, killed_and_resumed
+from sciinf.validation.spine_runs import dask_workers, same_hash
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
 
-__all__ = ["FULL", "LONG", "QUICK", "Scale", "run"]
+__all__ = ["FULL", "LONG", "QUICK", "Scale", "kill_reports", "run"]
 
 _SEED = 20180717
 _ALL = ("gauss3", "gauss10", "eggbox", "shells4", "funnel5", "hole", "plateau", "prior")
@@ -34,10 +36,11 @@ _HEADER = ("run", "log Z", "mean shift", "scatter", "stated", "mean pull", "rms 
 _SBC = Emcee(n_walkers=32, moves="de")
 _MCMC = Emcee(n_walkers=32, engine="emcee")
 _TO_KILL: dict[str, tuple[str, Settings]] = {
-    "dynesty static": ("hole", Dynesty(n_live=100, engine="dynesty")),
-    "emcee": ("hole", Emcee(n_walkers=32, n_steps=10_000, engine="emcee")),
+    "dynesty static": ("hole", Dynesty(n_live=50, walks=10, engine="dynesty")),
+    "emcee": ("hole", Emcee(n_walkers=32, n_steps=1000, tau_multiple=5, engine="emcee")),
     "compiled nested": ("gauss10", Dynesty(n_live=400, engine="compiled")),
-    "compiled stretch": ("gauss10", Emcee(n_walkers=32, n_steps=200_000, burn=0, thin=100, engine="compiled")),
+    "compiled stretch": ("gauss10", Emcee(n_walkers=32, n_steps=8000, tau_multiple=5, burn=0, thin=10, engine="compiled")),
+    "compiled proposals": ("hole", Dynesty(n_live=100, walks=10, bound="balls", engine="compiled")),
 }
 _DRAWS = 40  # per seed, for the comparison of samplers
 _LEAST_DRAWS = 400  # of a sampler, for the two-sample tests: ten seeds
@@ -62,7 +65,7 @@ class Scale:
     workers : tuple of int
         Numbers of workers whose hashes must agree.
     kills : int
-        Per sampler; 0 skips them.
+        At random moments, per sampler, beside those at every step of a write; 0 skips them.
     replicas : int
         Of the calibration campaigns.
     controls : bool
@@ -92,7 +95,7 @@ class Scale:
 
 
 QUICK = Scale(("gauss3", "hole", "prior"), (), ("gauss3", "hole", "prior"), (), 1, 60, None, (1, 2), 0, 30, False, False)
-FULL = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 20, 300, True, True)
+FULL = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 12, 100, 1500, (1, 2, 4), 100, 300, True, True)
 LONG = Scale(_ALL, _ALL, _ALL, ("gauss3", "gauss10", "hole", "prior"), 48, 400, None, (1, 2, 4), 100, 2100, True, True, "dynesty", True)
 
 
@@ -183,10 +186,14 @@ class _Spine:
         if not self.scale.kills:
             self.record.skip("killed and resumed", "runs in --full and --long")
             return
-        for name, (target, settings) in _TO_KILL.items():
-            with self.record.part(f"kills, {name}"):
-                problem = analytic_problem(target).problem
-                self.record.add(killed_and_resumed(f"{target}, {name}", problem, settings, kills=self.scale.kills, seed=_SEED))
+        if not can_fork():
+            self.record.skip("killed and resumed", "needs a system with fork and SIGKILL")
+            return
+        rows = []
+        for label, report in kill_reports(self.scale.kills, self.record):
+            self.record.add(report.verdict(label))
+            rows.append(report.row(label))
+        self.record.table("Killed and resumed", KILLS_HEADER, rows)
 
     def replicas(self, name: str, problem: Problem) -> Campaign:
         """A calibration campaign over the straight line."""
@@ -231,6 +238,14 @@ class _Spine:
             self.record.add_renamed(f"line, {name}", found.verdicts, expect_failure=True)
             rows.append(_sbc_row(name, found))
         return rows
+
+
+def kill_reports(kills: int, record: Recorder) -> Iterator[tuple[str, KillReport]]:
+    """Each sampler killed ``kills`` times at random, and at every step of a write."""
+    for name, (target, settings) in _TO_KILL.items():
+        with record.part(f"kills, {name}"):
+            problem = analytic_problem(target).problem
+            yield f"{target}, {name}", killed_and_resumed(problem, settings, kills=kills, seed=_SEED)
 
 
 def static_settings(name: str, n_live: int) -> Dynesty:

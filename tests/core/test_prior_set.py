@@ -414,6 +414,20 @@ def test_the_mass_is_estimated_once_with_its_error() -> None:
     assert 0.5 < spread / error < 1.6  # 24 draws: 14 % error of the spread, 4 sigma
 
 
+def test_the_mass_is_drawn_when_it_is_needed_and_travels_along() -> None:
+    CALLS.clear()
+    priors = constrained(square(), "below", below_arrays, version=1)
+    assert CALLS == [(4096,)] * 4  # that some draws lie inside
+    described, moved = priors.describe(), pickle.loads(pickle.dumps(priors))
+    CALLS.clear()
+    assert moved.log_mass == priors.log_mass == constrained(square(), "below", below, version=1).log_mass
+    assert not CALLS
+    assert priors.describe() == described
+    again = constrained(priors, "quarter", within_fixed, version=1)
+    assert again.log_mass - priors.log_mass == pytest.approx(math.log(0.25), abs=5 * again.log_mass_error)  # P(y < 1/2 given x < y)
+    assert again.log_mass_error > priors.log_mass_error
+
+
 def test_regions_stack_and_compile() -> None:
     """One predicate that takes theta, one that takes names (one of them fixed): of the triangle x < y the part y < 1/2 is a quarter."""
     first = constrained(square(), "below", below_vector_compiled, version=1, mass=0.5)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import sciinf
-from sciinf.core.errors import ConfigError, DataError
+from sciinf.core.errors import ConfigError, DataError, SciinfError
 from sciinf.results.posterior import Posterior
 from sciinf.results.run_directory import RunDirectory, load
 
@@ -176,3 +176,34 @@ def test_a_lock_that_is_no_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "run" / "run.lock").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"'run.lock' in the run directory 'run' cannot be opened \(Is a directory\)"):
         RunDirectory.create(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "left", [(), ("run.lock",), (".manifest.json.abc.part",), ("run.log",), ("run.lock", "config.toml"), ("run.log", "config.toml")]
+)
+def test_what_a_run_leaves_that_ended_before_its_manifest_is_taken_over(left: tuple[str, ...], tmp_path: Path) -> None:
+    for name in left:
+        (tmp_path / name).write_text("begun")
+    with RunDirectory.create(tmp_path) as directory:
+        assert directory.status is None
+    assert {item.name for item in tmp_path.iterdir()} == {name for name in left if not name.endswith(("lock", "part"))}
+
+
+@pytest.mark.parametrize("there", ["config.toml", "notes.txt", "checkpoint.bin", "posterior.h5"])
+def test_a_folder_with_other_things_is_not_taken_over(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(ConfigError, match=r"is not a run directory \(it has no manifest.json\)"):
+        RunDirectory.create(tmp_path)
+    assert (tmp_path / there).read_text() == "mine"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with RunDirectory.create(tmp_path / "run") as directory:
+        directory.write_manifest({"manifest_version": 1, "status": "running"})
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(SciinfError, match=r"manifest.json could not be written \(No space left on device\); what was on disk before"):
+            directory.write_manifest({"manifest_version": 1, "status": "complete"})
+        assert directory.status == "running"

@@ -82,3 +82,18 @@ def test_inside_another_block_of_the_same_file_nothing_is_written_twice(tmp_path
 )
 def test_scrub_cuts_absolute_paths_and_nothing_else(text: str, expected: str) -> None:
     assert scrub(text) == expected
+
+
+def test_a_full_disk_does_not_take_the_place_of_the_run_s_own_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Full:
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        flush = close = lambda self: self.write("")
+
+    log = logging.getLogger("sciinf")
+    with pytest.raises(RuntimeError, match="of its own"), run_log(tmp_path / "run.log"):
+        log.handlers[-1].setStream(Full()).close()  # type: ignore[attr-defined]
+        log.info("lost")
+        raise RuntimeError("of its own")
+    assert capsys.readouterr().err == ""

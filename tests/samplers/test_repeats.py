@@ -21,7 +21,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
-from sciinf.results.run_directory import RunDirectory
+from sciinf.results.run_directory import RunDirectory, load
 from sciinf.samplers.checkpoint import Interrupted
 from sciinf.samplers.repeats import disagreements, merged, repeat_seed
 from sciinf.samplers.sample import sample
@@ -31,6 +31,13 @@ from sciinf.samplers.settings import Dynesty, Emcee
 NESTED = Dynesty(n_live=30, walks=12, dlogz=0.3)
 CHAIN = Emcee(n_walkers=12, n_steps=300, tau_multiple=3.0)
 BOTH = pytest.mark.parametrize("settings", [NESTED, CHAIN], ids=["dynesty", "emcee"])
+ENGINES = {
+    "dynesty": dataclasses.replace(NESTED, engine="dynesty"),
+    "compiled nested": dataclasses.replace(NESTED, engine="compiled"),
+    "emcee": dataclasses.replace(CHAIN, engine="emcee"),
+    "compiled ensemble": dataclasses.replace(CHAIN, engine="compiled"),
+}
+EVERY_ENGINE = pytest.mark.parametrize("settings", ENGINES.values(), ids=ENGINES)
 
 
 def two_far_modes(theta: np.ndarray) -> float:
@@ -42,10 +49,11 @@ def far_apart() -> Problem:
     return Problem(FunctionEngine(two_far_modes, names, version="1"), PriorSet([Parameter(name, Uniform(-50.0, 50.0)) for name in names]))
 
 
-def test_nested_repeats_become_one_run_with_all_live_points() -> None:
-    known = analytic.gauss3()
-    posterior = sample(known.problem, NESTED, seed=1, repeats=3, progress=False)
-    parts = [sample(known.problem, NESTED, seed=repeat_seed(1, i), progress=False) for i in range(3)]
+@pytest.mark.parametrize("engine", ["dynesty", "compiled"])
+def test_nested_repeats_become_one_run_with_all_live_points(engine: Any) -> None:
+    known, settings = analytic.gauss3(), dataclasses.replace(NESTED, engine=engine)
+    posterior = sample(known.problem, settings, seed=1, repeats=3, progress=False)
+    parts = [sample(known.problem, settings, seed=repeat_seed(1, i), progress=False) for i in range(3)]
     assert len(posterior) == sum(map(len, parts))
     assert posterior.n_live is not None
     assert posterior.n_live[0] == 3 * 30
@@ -59,10 +67,11 @@ def test_nested_repeats_become_one_run_with_all_live_points() -> None:
     assert posterior.status == "ok"
 
 
-def test_chains_of_repeats_stand_side_by_side() -> None:
-    problem = analytic.gauss3().problem
-    posterior = sample(problem, CHAIN, seed=1, repeats=2, progress=False)
-    parts = [sample(problem, CHAIN, seed=repeat_seed(1, i), progress=False) for i in range(2)]
+@pytest.mark.parametrize("engine", ["emcee", "compiled"])
+def test_chains_of_repeats_stand_side_by_side(engine: Any) -> None:
+    problem, settings = analytic.gauss3().problem, dataclasses.replace(CHAIN, engine=engine)
+    posterior = sample(problem, settings, seed=1, repeats=2, progress=False)
+    parts = [sample(problem, settings, seed=repeat_seed(1, i), progress=False) for i in range(2)]
     assert np.array_equal(posterior.samples, np.vstack([part.samples for part in parts]))
     assert np.array_equal(np.unique(posterior.chain), range(24))  # type: ignore[arg-type]
     assert np.array_equal(np.bincount(posterior.run), [len(part) for part in parts])  # type: ignore[arg-type]
@@ -78,6 +87,27 @@ def test_chains_that_found_the_modes_in_other_shares_warn() -> None:
     with pytest.warns(SciinfWarning, match=r"3 repeats do not agree: means of repeats . and . \(x by \d+.\d sigma, y by"):
         posterior = sample(far_apart(), Emcee(n_walkers=10, n_steps=400, tau_multiple=1.0), seed=7, repeats=3, progress=False)
     assert posterior.status == "not_converged"
+
+
+@pytest.mark.parametrize(
+    "settings", [Dynesty(n_live=20, walks=5), Emcee(n_walkers=32, n_steps=2000, tau_multiple=1.0)], ids=["nested", "ensemble"]
+)
+def test_seeds_of_a_compiled_engine_that_found_other_modes_warn(settings: Dynesty | Emcee, tmp_path: Path) -> None:
+    """Of eggbox's 18 modes twenty live points keep a few, others from seed to seed (8 of 8 master seeds warn); walkers seldom hop."""
+    problem, folder = analytic.eggbox().problem, tmp_path / "run"
+    with pytest.warns(SciinfWarning, match=r"4 repeats do not agree: .*means of repeats . and . \([xy] by"):
+        posterior = sample(problem, settings, seed=6, repeats=4, directory=folder, progress=False)
+    assert posterior.meta["sampler"]["engine"] == "compiled"
+    assert posterior.status == load(folder).status == RunDirectory(folder).read_manifest()["status"] == "not_converged"
+    assert len(posterior.meta["repeats"]) == 4
+
+
+def test_a_repeat_that_its_budget_cut_off_disagrees_with_nobody() -> None:
+    problem = analytic.gauss3().problem
+    whole = [sample(problem, ENGINES["compiled nested"], seed=seed, progress=False) for seed in (1, 2)]
+    cut = sample(problem, ENGINES["compiled nested"], seed=3, max_calls=500, progress=False)
+    assert disagreements([*whole, cut])
+    assert merged("test", [*whole, cut]).status == "not_converged"  # without a warning
 
 
 def test_evidences_that_differ_by_more_than_their_errors_warn_and_those_that_do_not_do_not() -> None:
@@ -108,9 +138,9 @@ def inside_the_second(folder: Path, *numbers: signal.Signals) -> Iterator[None]:
         yield
 
 
-@BOTH
+@EVERY_ENGINE
 def test_an_interrupted_repeat_is_resumed_and_finished_ones_are_read_back(settings: Dynesty | Emcee, tmp_path: Path) -> None:
-    problem, folder = likelihoods.of(likelihoods.gauss), tmp_path / "run"
+    problem, folder = analytic.gauss3().problem, tmp_path / "run"
     whole = sample(problem, settings, seed=2, repeats=2, progress=False)
     with inside_the_second(folder, signal.SIGINT):
         sample(problem, settings, seed=2, repeats=2, directory=folder, progress=False)
@@ -139,6 +169,32 @@ def test_a_damaged_repeat_is_an_error(tmp_path: Path) -> None:
 def test_repeats_must_be_a_positive_integer(repeats: object) -> None:
     with pytest.raises(ConfigError, match="repeats must be"):
         sample(likelihoods.of(likelihoods.gauss), CHAIN, seed=1, repeats=repeats, progress=False)  # type: ignore[arg-type]
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.75])  # of the calls: spent by the first points, in the first repeat, in the second
+def test_a_spent_budget_keeps_what_there_is_and_a_larger_one_goes_on(settings: Dynesty | Emcee, share: float, tmp_path: Path) -> None:
+    problem, folder = analytic.gauss3().problem, tmp_path / "run"
+    whole = sample(problem, settings, seed=2, repeats=2, progress=False)
+    calls = whole.meta["counts"]["calls"]
+    part = sample(problem, settings, seed=2, repeats=2, max_calls=max(1, int(share * calls)), directory=folder, progress=False)
+    assert part.status == RunDirectory(folder).read_manifest()["status"] == "not_converged"
+    assert part.meta["stopped"] == "max_calls"
+    assert len(part.meta["repeats"]) == (2 if share > 0.5 else 1)
+    assert load(folder).content_hash() == part.content_hash() != whole.content_hash()
+    again = sample(problem, settings, seed=2, repeats=2, max_calls=2 * calls, directory=folder, resume=True, progress=False)
+    assert again.status == "ok"
+    assert again.content_hash() == whole.content_hash()
+    assert again.meta["counts"] == whole.meta["counts"]
+
+
+@EVERY_ENGINE
+def test_a_spent_time_keeps_what_there_is_and_more_of_it_goes_on(settings: Dynesty | Emcee, tmp_path: Path) -> None:
+    problem, folder = analytic.gauss3().problem, tmp_path / "run"
+    part = sample(problem, settings, seed=2, repeats=2, max_seconds=1e-9, directory=folder, progress=False)
+    assert (part.status, part.meta["stopped"], len(part.meta["repeats"])) == ("not_converged", "max_seconds", 1)
+    again = sample(problem, settings, seed=2, repeats=2, max_seconds=1e6, directory=folder, resume=True, progress=False)
+    assert again.content_hash() == sample(problem, settings, seed=2, repeats=2, progress=False).content_hash()
 
 
 def test_a_spent_budget_leaves_further_repeats_out() -> None:

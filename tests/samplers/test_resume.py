@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -337,7 +338,8 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_checkpoint(
     folder, original = tmp_path / "run", os.fsync
 
     def full(handle: int) -> None:
-        if (folder / "checkpoint.previous.bin").exists() and not (folder / "posterior.h5").exists() and not ending:
+        of_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        if of_file and (folder / "checkpoint.previous.bin").exists() and not (folder / "posterior.h5").exists() and not ending:
             ending.append(1)
             raise OSError(28, "No space left on device")
         original(handle)

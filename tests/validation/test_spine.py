@@ -57,7 +57,7 @@ def test_tiers_hold_what_they_promise() -> None:
         assert set(scale.mcmc) == {"gauss3", "gauss10", "hole", "prior"}
         assert scale.seeds >= 12
         assert scale.workers == (1, 2, 4)
-        assert scale.kills >= 20
+        assert scale.kills >= 100
         assert scale.replicas >= 300
         assert scale.controls
     with pytest.raises(ConfigError, match="no tier"):

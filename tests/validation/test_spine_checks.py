@@ -11,7 +11,7 @@ from sciinf.calibration import analytic
 from sciinf.calibration.injections import Campaign
 from sciinf.samplers.settings import Emcee
 from sciinf.validation import spine_checks as checks
-from sciinf.validation.spine_runs import killed_and_resumed, same_hash
+from sciinf.validation.spine_runs import same_hash
 
 KNOWN = analytic.gauss3()
 
@@ -141,10 +141,3 @@ def test_same_hash_sees_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = same_hash("x", problem, settings, {"1": 1, "2": 2}, seed=1)
     assert not verdict.passed
     assert verdict.detail == "differs at workers 1"
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_gives_the_same_hash() -> None:
-    verdict = killed_and_resumed("x", KNOWN.problem, Emcee(n_walkers=32, n_steps=3000), kills=3, seed=1)
-    assert verdict.passed
-    assert verdict.n >= 3

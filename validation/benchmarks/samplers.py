@@ -1,58 +1,67 @@
-"""The samplers beside their peers on the problems with known evidences: one machine, one process, one thread, several seeds.
+"""The samplers beside their peers on the problems with known answers: one machine, one core, several seeds.
 
     make bench
-    .venv-bench/bin/python validation/benchmarks/samplers.py [--json FILE] [--plot FILE] [--seeds N] [--problems gauss10 shells4 ...]
+    .venv-bench/bin/python validation/benchmarks/samplers.py [--out FOLDER] [--seeds N] [--problems gauss10 shells4 ...] [--peers ...]
 
-Every peer gets the same compiled likelihood through plain Python functions, as a user's own script would call it; one that is not
-installed is left out. Times are of the processor.
+A peer that is not installed is left out. Times are of the processor, after a run that imports and compiles. Writes
+benchmark-samplers.json, .md and .png; a run found in that JSON with the same versions and machine is not repeated, so an interrupted
+benchmark goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.metadata
-import importlib.util
-import io
 import json
+import math
+import os
 import platform
+import signal
 import statistics
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import dynesty
 import emcee
 import numpy as np
+import peers
+from peers import N_LIVE, Outcome, quiet, walks_for
 
 from sciinf import adapters
-from sciinf.calibration.analytic import AnalyticProblem, analytic_problem
+from sciinf.calibration import kernels
+from sciinf.calibration.analytic import PROBLEMS, AnalyticProblem, analytic_problem
+from sciinf.core.engine import CompiledLikelihood
+from sciinf.core.function_engine import FunctionEngine
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_set import PriorSet
+from sciinf.core.priors import Uniform
+from sciinf.core.problem import Problem
 from sciinf.core.seeding import legacy_state
 from sciinf.samplers.compiled.stretch import CompiledEnsemble
-from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 
-N_LIVE = 200
-PROBLEMS = ("gauss3", "gauss10", "eggbox", "shells4", "funnel5")
-PEERS = ("numpy", "numba", "dynesty", "emcee", "nautilus-sampler", "ultranest")
+PACKAGES = ("sciinf", "numpy", "scipy", "numba", "dynesty", "emcee", "nautilus-sampler", "ultranest", "blackjax", "jax")
+CHAINS = ("gauss3", "gauss10", "hole", "plateau", "prior")
+LIMIT = 900
+"""Seconds of processor time that one run may take."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one sampler on one problem."""
+    """One run of one sampler on one problem; ``failure`` says why there is no result."""
 
     problem: str
     sampler: str
     seed: int
     seconds: float
-    calls: int
-    log_evidence: float | None
-    error: float | None
-    truth: float
-    ess: float
+    calls: int | None = None
+    log_evidence: float | None = None
+    error: float | None = None
+    truth: float | None = None
+    ess: float | None = None
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,113 +71,192 @@ class Ratio:
     what: str
     against: str
     ratio: float
-    target: float
+    target: float | None = None
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Peers print and warn."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+def truth_for(sampler: str, known: AnalyticProblem) -> float:
+    """The evidence that a sampler aims at: peers start from the uncut cube and see ln L = -inf outside a region."""
+    return known.log_evidence + (0.0 if sampler.startswith("sciinf") else known.problem.priors.log_mass)
 
 
-def kish(log_weights: np.ndarray) -> float:
-    """Effective sample size of log weights."""
-    weights = np.exp(log_weights - np.max(log_weights))
-    return float(weights.sum() ** 2 / np.sum(weights**2))
+def timed(problem: str, sampler: str, seed: int, call: Callable[[int], Outcome], truth: float) -> Run:
+    """One run under the time limit."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"not done after {LIMIT} s")
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    start = time.process_time()
+    try:
+        with quiet():
+            found = call(seed)
+    except Exception as error:  # a peer may fail in any way; the table says so
+        return Run(problem, sampler, seed, time.process_time() - start, failure=f"{type(error).__name__}: {str(error)[:120]}")
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+    return Run(problem, sampler, seed, time.process_time() - start, truth=truth, **asdict(found))
 
 
-def ours(known: AnalyticProblem, seed: int, settings: Dynesty) -> tuple[int, float, float, float]:
-    """Calls, log Z, its error and ESS of a run through `sample`."""
-    found = sample(known.problem, settings, seed=seed, progress=False)
-    return found.meta["counts"]["calls"], found.log_evidence, found.log_evidence_error, found.ess
+def every_sampler(name: str, wanted: Iterable[str]) -> dict[str, Callable[[int], Outcome]]:
+    """Samplers for a problem: nested ones on all, ensembles where walkers find the whole posterior."""
+    known = analytic_problem(name)
+    found = peers.nested_samplers(known)
+    if name in CHAINS:
+        found["sciinf, compiled stretch"] = lambda seed: peers.compiled_ensemble(known, seed)
+        found["emcee"] = lambda seed: peers.by_emcee(known, seed)
+    return {sampler: call for sampler, call in found.items() if sampler in wanted} if wanted else found
 
 
-def by_dynesty(known: AnalyticProblem, seed: int, bound: str, walks: int) -> tuple[int, float, float, float]:
-    """dynesty as a script would run it."""
-    functions = adapters.as_callables(known.problem)
-    rng = np.random.default_rng(seed)
-    sampler = dynesty.NestedSampler(
-        functions.log_likelihood, functions.prior_transform, known.problem.n_dim, nlive=N_LIVE, bound=bound, sample="rwalk", walks=walks,
-        rstate=rng,
-    )  # fmt: skip
-    sampler.run_nested(dlogz=0.01, print_progress=False)
-    found = sampler.results
-    return int(np.sum(found.ncall)), float(found.logz[-1]), float(found.logzerr[-1]), kish(found.logwt)
+class Record:
+    """Runs made so far, kept on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.versions = {name: importlib.metadata.version(name) for name in PACKAGES if installed(name)}
+        self.machine = f"{processor()}, Python {platform.python_version()}, one core"
+        self.runs: list[Run] = []
+        self.ratios: list[Ratio] = []
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["versions"] == self.versions and stored["machine"] == self.machine:
+                self.runs = [Run(**item) for item in stored["runs"]]
+                self.ratios = [Ratio(**item) for item in stored["ratios"]]
+
+    def find(self, problem: str, sampler: str, seed: int) -> Run | None:
+        """A run made earlier."""
+        return next((run for run in self.runs if (run.problem, run.sampler, run.seed) == (problem, sampler, seed)), None)
+
+    def save(self) -> None:
+        """All of it, atomically."""
+        whole = {"machine": self.machine, "versions": self.versions, "n_live": N_LIVE, "ratios": [asdict(item) for item in self.ratios],
+                 "runs": [asdict(item) for item in self.runs]}  # fmt: skip
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path)
+
+    def rows(self) -> list[Row]:
+        """Means over seeds, in the order of problems and samplers."""
+        order = list(PROBLEMS)
+        pairs = sorted({(order.index(run.problem), run.sampler) for run in self.runs}, key=lambda pair: (pair[0], NAMES.index(pair[1])))
+        return [Row.of([run for run in self.runs if run.problem == order[at] and run.sampler == name]) for at, name in pairs]
 
 
-def by_nautilus(known: AnalyticProblem, seed: int) -> tuple[int, float, float, float]:
-    """nautilus with its defaults."""
-    from nautilus import Sampler
-
-    functions = adapters.as_callables(known.problem)
-    sampler = Sampler(
-        functions.prior_transform_many,
-        functions.log_likelihood_many,
-        n_dim=known.problem.n_dim,
-        vectorized=True,
-        seed=seed,
-        pass_dict=False,
-    )
-    sampler.run(verbose=False)
-    _, log_weights, _ = sampler.posterior()
-    return sampler.n_like, float(sampler.log_z), 1.0 / float(np.sqrt(sampler.n_eff)), kish(log_weights)
+NAMES = ("sciinf, compiled nested", "dynesty", "UltraNest", "blackjax nss", "nautilus", "sciinf, compiled stretch", "emcee")
 
 
-def by_ultranest(known: AnalyticProblem, seed: int) -> tuple[int, float, float, float]:
-    """UltraNest with its defaults, vectorized, and as many live points."""
-    import ultranest
-
-    functions = adapters.as_callables(known.problem)
-    np.random.seed(seed)  # noqa: NPY002 - UltraNest draws from the global generator
-    sampler = ultranest.ReactiveNestedSampler(
-        list(known.problem.names), functions.log_likelihood_many, functions.prior_transform_many, vectorized=True
-    )
-    found = sampler.run(min_num_live_points=N_LIVE, show_status=False, viz_callback=False)
-    return int(found["ncall"]), float(found["logz"]), float(found["logzerr"]), float(found["ess"])
+def installed(name: str) -> bool:
+    """Whether a distribution is there."""
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
-def nested_samplers(known: AnalyticProblem) -> dict[str, Callable[[int], tuple[int, float, float, float]]]:
-    """Whoever is installed, by name."""
-    walks = known.problem.n_dim + 20
-    found: dict[str, Callable[[int], tuple[int, float, float, float]]] = {
-        "sciinf compiled": lambda seed: ours(known, seed, Dynesty(n_live=N_LIVE, walks=walks, engine="compiled")),
-        "dynesty": lambda seed: by_dynesty(known, seed, "multi", walks),
-    }
-    if importlib.util.find_spec("nautilus"):
-        found["nautilus"] = lambda seed: by_nautilus(known, seed)
-    if importlib.util.find_spec("ultranest"):
-        found["UltraNest"] = lambda seed: by_ultranest(known, seed)
-    return found
+def processor() -> str:
+    """The processor's name, as Linux gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
-def nested_runs(names: list[str], seeds: int) -> list[Run]:
-    """Every nested sampler on every problem."""
-    runs = []
-    for name in names:
-        known = analytic_problem(name)
-        for sampler, call in nested_samplers(known).items():
-            with quiet():
-                call(0)  # compiled and imported
-            for seed in range(1, seeds + 1):
-                start = time.process_time()
-                with quiet():
-                    calls, log_z, error, ess = call(seed)
-                seconds = time.process_time() - start
-                runs.append(Run(name, sampler, seed, seconds, calls, log_z, error, known.log_evidence, ess))
-            print(row(runs[-seeds:]), flush=True)
-    return runs
+@dataclass(frozen=True)
+class Row:
+    """Means over the seeds of one sampler on one problem."""
+
+    problem: str
+    sampler: str
+    n: int
+    seconds: float
+    calls: float = math.nan
+    ess: float = math.nan
+    shift: float = math.nan
+    shift_error: float = math.nan
+    stated: float = math.nan
+    scatter: float = math.nan
+    failure: str = ""
+
+    @classmethod
+    def of(cls, runs: list[Run]) -> Row:
+        """From the runs that gave a result; from the first failure if none did."""
+        done = [run for run in runs if not run.failure]
+        if not done:
+            return cls(runs[0].problem, runs[0].sampler, 0, runs[0].seconds, failure=runs[0].failure)
+        mean = {item: statistics.mean(getattr(run, item) for run in done) for item in ("seconds", "calls", "ess")}
+        row = cls(done[0].problem, done[0].sampler, len(done), mean["seconds"], mean["calls"], mean["ess"])
+        if done[0].log_evidence is None:
+            return row
+        shift = np.array([run.log_evidence - run.truth for run in done])  # type: ignore[operator]
+        scatter = float(shift.std(ddof=1)) if len(done) > 1 else math.nan
+        stated = statistics.mean(run.error for run in done)  # type: ignore[misc]
+        return replace(row, shift=float(shift.mean()), shift_error=scatter / len(done) ** 0.5, stated=stated, scatter=scatter)
+
+    @property
+    def per_second(self) -> float:
+        """Effective samples per second of processor time."""
+        return self.ess / self.seconds
+
+    def cells(self) -> list[str]:
+        """As text, for a Markdown table."""
+        if self.failure:
+            return [self.problem, self.sampler, "0", f"{self.seconds:.3g}", *["-"] * 6, self.failure]
+        evidence = [f"{self.shift:+.3f} ± {self.shift_error:.3f}", f"{self.stated:.3f}", f"{self.scatter:.3f}"]
+        if math.isnan(self.shift):
+            evidence = ["-"] * 3
+        return [self.problem, self.sampler, str(self.n), f"{self.seconds:.3g}", f"{self.calls:.0f}", f"{self.ess:.0f}",
+                f"{1e3 * self.ess / self.calls:.3g}", f"{self.per_second:,.0f}", *evidence]  # fmt: skip
 
 
-def row(runs: list[Run]) -> str:
-    """One line of the table: means over seeds."""
-    shift = np.array([run.log_evidence - run.truth for run in runs])  # type: ignore[operator]
-    seconds, calls, ess = (statistics.mean(getattr(run, item) for run in runs) for item in ("seconds", "calls", "ess"))
-    return (
-        f"{runs[0].problem:9s} {runs[0].sampler:16s} {seconds:9.3f} s {calls:10.0f} calls  ESS {ess:7.0f}  {ess / seconds:10.0f} ESS/s  "
-        f"{1e3 * ess / calls:7.2f} ESS/1000 calls  log Z off by {shift.mean():+.3f} +- {shift.std(ddof=1) / len(runs) ** 0.5:.3f}"
-    )
+def table(record: Record) -> str:
+    """Everything as Markdown."""
+    head = ["problem", "sampler", "seeds", "CPU s", "calls", "ESS", "ESS per 1000 calls", "ESS per CPU s", "ln Z - truth", "stated error",
+            "scatter"]  # fmt: skip
+    lines = [
+        f"{record.machine}; {N_LIVE} live points; " + ", ".join(f"{name} {value}" for name, value in record.versions.items()) + ".",
+        "",
+    ]
+    lines += ["| what | against | processor time, ratio | target |", "|---|---|---|---|"]
+    lines += [
+        f"| {item.what} | {item.against} | {item.ratio:.1f} | {'-' if item.target is None else f'{item.target:g}'} |"
+        for item in record.ratios
+    ]
+    lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row.cells()) + " |" for row in record.rows()]
+    return "\n".join(lines) + "\n"
+
+
+def plot(record: Record, path: Path) -> None:
+    """Effective samples per second, and the evidence's error, by problem and sampler."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = [row for row in record.rows() if not row.failure]
+    problems = [name for name in PROBLEMS if any(row.problem == name for row in rows)]
+    figure = Figure(figsize=(11.0, 8.0), layout="constrained")
+    speed, evidence = figure.subplots(2, 1, sharex=True)
+    for number, name in enumerate(NAMES):
+        mine = [row for row in rows if row.sampler == name]
+        x = np.array([problems.index(row.problem) for row in mine]) + (number - (len(NAMES) - 1) / 2) * 0.11
+        style = {"marker": "o" if name.startswith("sciinf") else "s", "linestyle": "none", "color": f"C{number}", "label": name}
+        speed.plot(x, [row.per_second for row in mine], **style)
+        evidence.errorbar(x, [row.shift for row in mine], yerr=[row.shift_error for row in mine], capsize=2, **style)
+    speed.set(yscale="log", ylabel="effective samples per CPU second")
+    worst = max((abs(row.shift) for row in rows if abs(row.shift) < 2.0), default=1.0)
+    evidence.set(ylabel="ln Z − truth (mean over seeds, standard error)", ylim=(-1.3 * worst - 0.1, 1.3 * worst + 0.1))
+    for row in rows:
+        if abs(row.shift) > 1.3 * worst + 0.1:
+            side = math.copysign(1.3 * worst, row.shift)
+            evidence.annotate(f"{row.sampler} {row.shift:+.0f}", (problems.index(row.problem), side), ha="center", fontsize="small")
+    evidence.axhline(0.0, color="0.6", zorder=0)
+    evidence.set_xticks(range(len(problems)), problems)
+    for axes in (speed, evidence):
+        for at in range(1, len(problems)):
+            axes.axvline(at - 0.5, color="0.9", zorder=0)
+    figure.legend(*speed.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    FigureCanvasAgg(figure).print_png(path)
 
 
 def process_seconds(call: Callable[[], Any], rounds: int = 3) -> float:
@@ -182,9 +270,19 @@ def process_seconds(call: Callable[[], Any], rounds: int = 3) -> float:
     return min(values)
 
 
+def gauss6() -> Problem:
+    """gauss10's likelihood and prior in six dimensions."""
+    names, floats, ints = [f"x{i}" for i in range(6)], np.array([0.95]), np.empty(0, dtype=np.int64)
+    engine = FunctionEngine(
+        lambda thetas, data: kernels.gauss_many(np.ascontiguousarray(thetas), data, ints, np.empty(0)),
+        names, data=floats, compiled=CompiledLikelihood(kernels.gauss, floats, ints, workspace_size=0), vectorized=True, version="1",
+    )  # fmt: skip
+    return Problem(engine, PriorSet([Parameter(name, Uniform(-10.0, 10.0)) for name in names]), name="gauss6")
+
+
 def stretch_ratios() -> list[Ratio]:
-    """Per proposal: 128 walkers in six dimensions."""
-    known = analytic_problem("gauss10").problem
+    """Per proposal: 128 walkers in six dimensions, a likelihood of tenths of a microsecond."""
+    known = gauss6()
     functions, start = adapters.as_callables(known), 0.3 * np.random.default_rng(1).standard_normal((128, known.n_dim))
     compiled = known.compiled()
     ratios = []
@@ -200,56 +298,57 @@ def stretch_ratios() -> list[Ratio]:
         def many(thetas: np.ndarray) -> np.ndarray:
             return np.asarray(known.log_posterior_many(thetas))
 
-        for name, function, vectorize in (("one by one", log_posterior, False), ("vectorize=True", many, True)):
+        for name, function, vectorize, target in (("one by one", log_posterior, False, 50.0), ("vectorize=True", many, True, None)):
             peer = emcee.EnsembleSampler(128, known.n_dim, function, moves=move, vectorize=vectorize)
             theirs = process_seconds(lambda p=peer: p.run_mcmc(start, 100), rounds=3) / 100
-            ratios.append(Ratio(f"compiled {moves}, gauss10, 128 walkers", f"emcee, {name}", theirs / mine, 50.0))
+            ratios.append(Ratio(f"compiled {moves}, 6-D Gaussian, 128 walkers", f"emcee, {name}", theirs / mine, target))
     return ratios
 
 
 def nested_ratios() -> list[Ratio]:
     """Same settings, gauss10, n_live 200: the whole loop, and dynesty's loop with compiled proposals."""
     known = analytic_problem("gauss10")
-    walks = known.problem.n_dim + 20
+    walks = walks_for(known)
     with quiet():
-        whole = process_seconds(lambda: ours(known, 1, Dynesty(n_live=N_LIVE, bound="single", walks=walks, engine="compiled")))
-        single = process_seconds(lambda: by_dynesty(known, 1, "single", walks), rounds=1)
-        dynesty_loop = Dynesty(n_live=N_LIVE, bound="multi", walks=walks, engine="dynesty")
-        stock = process_seconds(lambda: ours(known, 1, dynesty_loop), rounds=1)
-        proposals = process_seconds(lambda: by_proposals(known, walks), rounds=1)
+        whole = process_seconds(lambda: peers.ours(known, 1, Dynesty(n_live=N_LIVE, bound="single", walks=walks, engine="compiled")))
+        single = process_seconds(lambda: peers.by_dynesty(known, 1, "single"), rounds=1)
+        stock = process_seconds(lambda: peers.by_dynesty(known, 1, "multi"), rounds=1)
+        proposals = process_seconds(lambda: peers.by_compiled_walk(known, 1), rounds=1)
     return [
         Ratio("compiled nested, gauss10, single/rwalk", "dynesty", single / whole, 50.0),
         Ratio("compiled walks in dynesty, gauss10, multi", "dynesty multi/rwalk", stock / proposals, 2.3),
     ]
 
 
-def by_proposals(known: AnalyticProblem, walks: int) -> None:
-    """dynesty's own loop with the compiled walk as its internal sampler."""
-    from sciinf.samplers.compiled.walks import CompiledRandomWalk
-
-    problem = known.problem
-    sampler = dynesty.NestedSampler(
-        problem.log_likelihood, problem.prior_transform, problem.n_dim, nlive=N_LIVE, bound="multi", sample=CompiledRandomWalk(walks=walks),
-        rstate=np.random.default_rng(1),
-    )  # fmt: skip
-    sampler.run_nested(dlogz=0.01, print_progress=False)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--problems", nargs="*", default=list(PROBLEMS))
+    parser.add_argument("--problems", nargs="*", default=list(PROBLEMS), choices=list(PROBLEMS))
+    parser.add_argument("--peers", nargs="*", default=[], choices=NAMES)
     given = parser.parse_args()
-    installed = {name: importlib.metadata.version(name) for name in PEERS if importlib.util.find_spec(name.split("-")[0])}
-    print(f"{platform.processor() or platform.machine()}, {installed}")
-    ratios = [*stretch_ratios(), *nested_ratios()]
-    for item in ratios:
-        print(f"{item.what:45s} {item.against:25s} {item.ratio:8.1f} x  (target {item.target:g})", flush=True)
-    runs = nested_runs(given.problems, given.seeds)
-    if given.json is not None:
-        result = {"versions": installed, "ratios": [asdict(item) for item in ratios], "runs": [asdict(item) for item in runs]}
-        given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if hasattr(os, "sched_setaffinity"):  # one core for all, also for peers that start threads
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    record = Record(given.out / "benchmark-samplers.json")
+    if not record.ratios and not given.peers:
+        record.ratios = [*stretch_ratios(), *nested_ratios()]
+        for item in record.ratios:
+            print(f"{item.what:45s} {item.against:25s} {item.ratio:8.1f} x  (target {item.target})", flush=True)
+    for name in given.problems:
+        known = analytic_problem(name)
+        for sampler, call in every_sampler(name, given.peers).items():
+            missing = [seed for seed in range(1, given.seeds + 1) if record.find(name, sampler, seed) is None]
+            if missing and sampler != "nautilus":  # nautilus has nothing to compile and its runs are long
+                timed(name, sampler, 0, call, 0.0)
+            for seed in missing:
+                record.runs.append(timed(name, sampler, seed, call, truth_for(sampler, known)))
+                record.save()
+                if record.runs[-1].failure:
+                    break
+            print(" | ".join(Row.of([run for run in record.runs if (run.problem, run.sampler) == (name, sampler)]).cells()), flush=True)
+    record.save()
+    (given.out / "benchmark-samplers.md").write_text(table(record), encoding="utf-8")
+    plot(record, given.out / "benchmark-samplers.png")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
 from sciinf.results.nested import integrate
 from sciinf.samplers.compiled import nested_kernels as kernels
-from sciinf.samplers.compiled.choice import BOUNDS, PROPOSALS
-from sciinf.samplers.compiled.stretch import wrong_value
+from sciinf.samplers.compiled.choice import BOUNDS, PROPOSALS, wrong_value
 from sciinf.samplers.compiled.walk_kernels import evaluate_each
 from sciinf.samplers.compiled.walks import target_of
 from sciinf.samplers.dead_points import fields_of
@@ -118,12 +117,12 @@ class _NestedRun:
             if row >= 0:
                 raise wrong_value(problem, thetas[row])
             tried.append((units, thetas, values))
-            n_found += int(np.count_nonzero(values > -np.inf))
+            n_found += int(np.count_nonzero(values > kernels.LOWEST))
         units, thetas, values = (np.concatenate(column) for column in zip(*tried, strict=True))
-        found = np.flatnonzero(values > -np.inf)[:n_live]
+        found = np.flatnonzero(values > kernels.LOWEST)[:n_live]
         n_tried = int(found[-1]) + 1
         self.live_units, self.live_thetas, self.live_values = units[found], thetas[found], values[found]
-        zeros = thetas[:n_tried][values[:n_tried] == -np.inf]
+        zeros = thetas[:n_tried][values[:n_tried] <= kernels.LOWEST]
         problem.add_counts(counts)
         check_same(problem, self.live_thetas[:_CHECKED], self.live_values[:_CHECKED])
         self.n_zero = len(zeros)

@@ -27,17 +27,15 @@ __all__ = [
 ]  # fmt: skip
 
 LOWEST = -1e300
-"""dynesty's stand-in for ln L = -inf."""
+"""dynesty's stand-in for ln L = -inf; what is not above it counts as zero, and no live point lies there."""
 
 # places in ``numbers`` (float64)
-LOG_VOLUME, LOG_Z, LOG_L_STAR, SCALE, PLATEAU_STEP, FIRST_BOUND_BAR, DELTA_LOG_Z = range(7)
-N_NUMBERS = 7
+LOG_VOLUME, LOG_Z, LOG_L_STAR, SCALE, PLATEAU_STEP, DELTA_LOG_Z = range(6)
+N_NUMBERS = 6
 
 # places in ``flags`` (int64)
-(
-    ITERATIONS, N_CALLS, LAST_UPDATE, IN_CUBE, PLATEAU_LEFT, N_QUEUED, QUEUE_AT, COUNT_A, COUNT_B, DOUBLING, N_ELLIPSOIDS, HAS_FIRST_BAR,
-) = range(12)  # fmt: skip
-N_FLAGS = 12
+ITERATIONS, N_CALLS, LAST_UPDATE, IN_CUBE, PLATEAU_LEFT, N_QUEUED, QUEUE_AT, COUNT_A, COUNT_B, DOUBLING, N_ELLIPSOIDS = range(11)
+N_FLAGS = 11
 
 # places in ``options`` (int64), behind which stand the places of the periodic parameters
 BOUND, PROPOSAL, STEPS, QUEUE_SIZE = range(4)
@@ -54,7 +52,6 @@ STUCK = SHRUNK
 _ENLARGE = 1.25  # dynesty's defaults
 _TARGET_ACCEPTANCE = 0.5
 _LEAST_EFFICIENCY = 10.0
-_NO_BAR = -math.inf
 
 
 @inline_kernel
@@ -64,50 +61,34 @@ def _log_add(a, b):
     return high if high == -math.inf else high + math.log1p(math.exp(min(a, b) - high))
 
 
-@kernel(numba.void(numba.float64, MATRIX, VECTOR, VECTOR, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR))
-def _rebound(bar, live_units, live_values, numbers, flags, options, centres, axes, precisions, lengths, log_volumes):
-    """Ellipsoids around the live points; at the very start those of likelihood zero are left out."""
-    n_live = live_values.size
-    index = np.empty(n_live, dtype=np.int64)
-    n = 0
-    for i in range(n_live):
-        if bar != LOWEST or live_values[i] > bar:
-            index[n] = i
-            n += 1
-    if flags[IN_CUBE]:
-        flags[IN_CUBE], flags[HAS_FIRST_BAR] = 0, 1
-        numbers[FIRST_BOUND_BAR] = bar
+@inline_kernel
+def _rebound(live_units, flags, options, centres, axes, precisions, lengths, log_volumes):
+    """Ellipsoids around the live points, which all have a likelihood; the cube is left for good."""
+    flags[IN_CUBE] = 0
     if options[BOUND] == NO_BOUND:
         return
-    flags[N_ELLIPSOIDS] = enclose(live_units, index[:n], options[BOUND] == MULTI, centres, axes, precisions, lengths, log_volumes)
+    index = np.arange(live_units.shape[0])
+    flags[N_ELLIPSOIDS] = enclose(live_units, index, options[BOUND] == MULTI, centres, axes, precisions, lengths, log_volumes)
     enlarge(flags[N_ELLIPSOIDS], math.log(_ENLARGE), axes, precisions, lengths, log_volumes)
 
 
-@kernel(numba.void(numba.float64, numba.int64, MATRIX, VECTOR, VECTOR, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR))
-def _rebound_if_due(
-    bar, n_calls, live_units, live_values, numbers, flags, options, centres, axes, precisions, lengths, log_volumes
-):  # fmt: skip
-    """dynesty's three occasions: the cube has become inefficient, or its bar is passed again; the interval is over."""
-    n_live = live_values.size
+@inline_kernel
+def _rebound_if_due(n_calls, live_units, flags, options, centres, axes, precisions, lengths, log_volumes):
+    """dynesty's two occasions in a static run: the cube has become inefficient; the interval is over."""
+    n_live, n_dim = live_units.shape
     if flags[IN_CUBE]:
-        efficiency = 100.0 * flags[ITERATIONS] / flags[N_CALLS]
-        due = (efficiency < _LEAST_EFFICIENCY and n_calls >= 2 * n_live) or (flags[HAS_FIRST_BAR] and bar > numbers[FIRST_BOUND_BAR])
+        due = 100.0 * flags[ITERATIONS] / flags[N_CALLS] < _LEAST_EFFICIENCY and n_calls >= 2 * n_live
     else:
         ratio = options[STEPS]
         if options[PROPOSAL] == AXIS_SLICES:
-            ratio *= live_units.shape[1]
+            ratio *= n_dim
         due = n_calls >= ratio * n_live + flags[LAST_UPDATE]
     if due:
-        _rebound(bar, live_units, live_values, numbers, flags, options, centres, axes, precisions, lengths, log_volumes)
+        _rebound(live_units, flags, options, centres, axes, precisions, lengths, log_volumes)
         flags[LAST_UPDATE] = n_calls
 
 
-@kernel(
-    numba.int64(
-        *TARGET, *SPACE, GENERATOR, numba.float64, MATRIX, MATRIX, VECTOR, MATRIX, MATRIX, VECTOR, INTS,
-        VECTOR, INTS, INTS, MATRIX, CUBE, CUBE, MATRIX, VECTOR, INTS,
-    )
-)  # fmt: skip
+@inline_kernel
 def _fill_queue(
     function, floats, ints, work, point, places, reject_nan, transform, log_prior, prior_floats, prior_ints, restricted,
     rng, bar, live_units, live_thetas, live_values, queue_units, queue_thetas, queue_values, queue_calls,
@@ -158,7 +139,7 @@ def _fill_queue(
         shape = cube
         if options[BOUND] != NO_BOUND:
             if not contains(flags[N_ELLIPSOIDS], centres, precisions, live_units[start]):
-                _rebound(_NO_BAR, live_units, live_values, numbers, flags, options, centres, axes, precisions, lengths, log_volumes)
+                _rebound(live_units, flags, options, centres, axes, precisions, lengths, log_volumes)
                 flags[LAST_UPDATE] = flags[N_CALLS]
             chosen = 0
             if options[BOUND] == MULTI:
@@ -268,9 +249,7 @@ def advance(
             if not flags[IN_CUBE]:
                 _tune(numbers, flags, options, n_dim, queue_calls[3 * q + 1], queue_calls[3 * q + 2], flags[N_QUEUED] == 0)
             if flags[N_QUEUED] == 0:
-                _rebound_if_due(
-                    lowest, n_calls, live_units, live_values, numbers, flags, options, centres, axes, precisions, lengths, log_volumes
-                )
+                _rebound_if_due(n_calls, live_units, flags, options, centres, axes, precisions, lengths, log_volumes)
             if queue_values[q] > lowest:
                 break
         flags[N_CALLS] = n_calls

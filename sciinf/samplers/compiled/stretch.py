@@ -12,13 +12,13 @@ from emcee.model import Model
 from numpy.typing import NDArray
 
 from sciinf.core.compiled_problem import CompiledProblem, check_same
-from sciinf.core.errors import LikelihoodError
 from sciinf.core.problem import Problem
 from sciinf.samplers.compiled import stretch_kernels as kernels
+from sciinf.samplers.compiled.choice import wrong_value
 from sciinf.samplers.compiled.posterior_kernels import log_posteriors
 from sciinf.samplers.settings import Emcee
 
-__all__ = ["CompiledEnsemble", "wrong_value"]
+__all__ = ["CompiledEnsemble"]
 
 _BLOCK_SECONDS = 0.1  # between pauses, at which signals, budgets and checkpoints have their turn
 _FIRST_BLOCK = 20
@@ -167,13 +167,3 @@ class CompiledEnsemble:
         self._take(random.get_state(legacy=True))
         state.random_state = self.generator_state()
         self.backend.save_step(state, accepted)
-
-
-def wrong_value(problem: Problem, theta: NDArray[np.float64]) -> LikelihoodError:
-    """What is wrong with the likelihood at ``theta``, in the problem's own words."""
-    try:
-        value = problem.log_likelihood(theta)
-    except LikelihoodError as error:
-        return error
-    named = ", ".join(f"{name}={float(x)!r}" for name, x in zip(problem.names, theta, strict=True))
-    return LikelihoodError(f"{problem.name}: the compiled likelihood gave no number at {named}, where the engine gives {value}")

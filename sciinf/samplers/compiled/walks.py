@@ -15,8 +15,8 @@ from dynesty.utils import get_random_generator
 from sciinf.core.compiled_problem import CompiledProblem
 from sciinf.core.errors import ConfigError
 from sciinf.core.problem import Problem
+from sciinf.samplers.compiled.choice import wrong_value
 from sciinf.samplers.compiled.posterior_kernels import FINITE
-from sciinf.samplers.compiled.stretch import wrong_value
 from sciinf.samplers.compiled.walk_kernels import evaluate_each, random_walk, slices
 
 __all__ = ["CompiledAxisSlices", "CompiledRandomSlices", "CompiledRandomWalk", "compiled_proposal", "target_of"]

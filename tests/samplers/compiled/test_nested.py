@@ -43,6 +43,13 @@ def right_part(theta, floats, ints, work):  # type: ignore[no-untyped-def]
 
 
 @kernel(LIKELIHOOD)
+def right_part_or(theta, floats, ints, work):  # type: ignore[no-untyped-def]
+    """`right_part`, with ``floats[1]`` instead of zero."""
+    found = right_part(theta, floats, ints, work)
+    return found if math.isfinite(found) else floats[1]
+
+
+@kernel(LIKELIHOOD)
 def flat_on_the_right(theta, floats, ints, work):  # type: ignore[no-untyped-def]
     return 0.0 if theta[0] > floats[0] else -np.inf
 
@@ -113,6 +120,14 @@ def test_zeros_in_part_of_the_prior_do_not_bias_the_evidence(cut: float) -> None
     assert abs(shift.mean()) < 4.0 * shift.std(ddof=1) / math.sqrt(len(shift))
     assert abs(shift.mean()) < 0.25  # dynesty's own start gives -0.4 where 30 % are cut
     assert 0.4 < np.sqrt(np.mean((shift / [item.log_evidence_error for item in found]) ** 2)) < 1.6
+
+
+@pytest.mark.filterwarnings("ignore:.*never changed the likelihood")
+@pytest.mark.parametrize("cut", [0.0, 4.5])  # half of the prior and 95 %, where bounds are due before the last zero has died
+def test_dynesty_s_stand_in_for_zero_is_zero(cut: float) -> None:
+    zero, stand_in, less = (run(problem_of(right_part_or, box(3, 5.0), [cut, low]), COMPILED, 1) for low in (-np.inf, -1e300, -1e305))
+    assert zero.content_hash() == stand_in.content_hash() == less.content_hash()
+    assert zero.log_likelihood.min() == -np.inf
 
 
 def test_the_volume_cut_away_scatters_as_its_share_of_the_error_says() -> None:
@@ -225,10 +240,13 @@ def test_nan_may_be_rejected_and_is_counted() -> None:
     assert np.min(np.sum(posterior.samples[np.isfinite(posterior.log_likelihood)] ** 2, axis=1)) >= 0.25
 
 
+@pytest.mark.filterwarnings("ignore:.*never changed the likelihood")
 def test_zero_everywhere_is_an_error() -> None:
     problem = problem_of(right_part, box(2, 5.0), [6.0])
     with pytest.raises(LikelihoodError, match=r"2000 points of the prior were tried .* at every one of them"):
         run(problem, COMPILED, 1)
+    with pytest.raises(LikelihoodError, match=r"2000 points of the prior were tried .* at every one of them"):
+        run(problem_of(right_part_or, box(2, 5.0), [6.0, -1e300]), COMPILED, 1)
 
 
 def test_auto_says_what_runs() -> None:

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from sciinf.calibration import analytic
+from sciinf.core.engine import CompiledLikelihood
 from sciinf.core.errors import ConfigError
+from sciinf.core.function_engine import FunctionEngine
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_set import PriorSet
+from sciinf.core.priors import Uniform
+from sciinf.core.problem import Problem
+from sciinf.numerics.jit import LIKELIHOOD, kernel
 from sciinf.samplers.compiled.walks import CompiledAxisSlices, CompiledRandomSlices, CompiledRandomWalk
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty
@@ -54,6 +61,25 @@ def test_in_the_driver_the_hash_does_not_depend_on_workers(changes: dict[str, An
     second = sample(known.problem, settings, seed=1, workers=2, progress=False)
     assert second.content_hash() == first.content_hash()
     assert second.meta["counts"] == first.meta["counts"]
+
+
+@kernel(LIKELIHOOD)
+def raises_near_zero(theta, floats, ints, work):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    if abs(theta[0]) < 1.0:
+        raise ArithmeticError("no model there")
+    return -0.5 * theta[0] ** 2
+
+
+def test_an_exception_of_a_compiled_likelihood_ends_the_run() -> None:
+    compiled = CompiledLikelihood(raises_near_zero, np.empty(0), np.empty(0, dtype=np.int64), workspace_size=0)
+    engine = FunctionEngine(minus_half_square, ["x"], compiled=compiled, version="1")
+    problem = Problem(engine, PriorSet([Parameter("x", Uniform(-10.0, 10.0))]))
+    with pytest.raises(ArithmeticError, match="no model there"):
+        sample(problem, Dynesty(n_live=60, walks=15, dynamic=True, engine="compiled"), seed=1, progress=False)
+
+
+def minus_half_square(theta: np.ndarray) -> float:
+    return -0.5 * float(theta[0]) ** 2
 
 
 def test_another_function_is_refused() -> None:
