@@ -306,6 +306,10 @@ class EchoSearch:
         }
         return {name: box[name] for name in self.parameters if name in box}
 
+    def edges(self) -> dict[str, tuple[float, float]]:
+        """None of the box's ends is one that a posterior should keep away from: a comb may reach the end of the band."""
+        return {}
+
     def fingerprint(self) -> str:
         """sha256 over the bins read, their weights, the template's constants, phase, amplitude prior and kernel version."""
         return sha256_of("echo", kernels.KERNEL_VERSION, self._compiled.floats, self._compiled.ints, list(self.parameters))

@@ -69,28 +69,51 @@ def spectrum_with_teeth(engine: EchoSearch, theta: ArrayLike) -> Figure:
     low, high = engine.band_of(values)
     spacing, f0 = values["spacing"], engine.offset_hz(values)
     teeth = f0 + spacing * np.arange(math.ceil((low - f0) / spacing), math.floor((high - f0) / spacing) + 1)
-    figure = _figure(8.0, 2.1 * len(engine.spectra) + 0.9)
-    axes = figure.subplots(len(engine.spectra), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, spectrum in zip(axes, engine.spectra, strict=True):
+    count = len(engine.spectra)
+    figure = _figure(8.0, 2.0 * count + 2.9)
+    grid = figure.add_gridspec(2, 1, height_ratios=(2.0 * count + 0.3, 2.0))
+    axes = grid[0].subgridspec(count, 1, hspace=0.08).subplots(sharex=True, squeeze=False)[:, 0]
+    folded = figure.add_subplot(grid[1])
+    for axis, spectrum, colour in zip(axes, engine.spectra, (COLOURS[0], *COLOURS[2:]), strict=False):
         data = spectrum.whitened()[first : last + 1]
         comb = data - found[f"whitened_residual_{spectrum.detector}"]
         used = spectrum.used[first : last + 1]
-        for tooth in teeth:
-            axis.axvline(tooth, color=_GOLDEN, lw=0.7, alpha=_FILL, zorder=0)
-        axis.plot(frequency, np.where(used, np.abs(data), np.nan), color=COLOURS[0], lw=0.7, label="data")
-        axis.plot(frequency, np.where(used & (comb != 0.0), np.abs(comb), np.nan), color=COLOURS[1], lw=1.2, label="comb")
+        axis.vlines(teeth, 0.0, 1.0, color=_GOLDEN, lw=0.7, alpha=_FILL, transform=axis.get_xaxis_transform(), zorder=0)
+        axis.plot(frequency, np.where(used, np.abs(data), np.nan), color=colour, lw=0.5, alpha=0.6, label="data")
+        axis.plot(frequency, np.where(used & (comb != 0.0), np.abs(comb), np.nan), color=COLOURS[1], lw=1.5, label="comb")
         for begin, end in _runs(~used):
             axis.axvspan(frequency[begin] - 0.5 / engine.duration, frequency[end] + 0.5 / engine.duration, color=GREY, alpha=0.25, lw=0)
         axis.set_ylabel(rf"{spectrum.detector}: $|d_j|\,(4\,\delta f/S_j)^{{1/2}}$")
-        axis.set_ylim(0.0, 1.12 * float(np.max(np.abs(data[used]), initial=1.0)))
+        axis.set_ylim(0.0, 1.25 * float(np.max(np.abs(data[used]), initial=1.0)))
+        inside = used & (frequency >= low) & (frequency <= high)
+        _fold(folded, (frequency[inside] - f0) / spacing, data[inside], comb[inside], spacing * engine.duration, spectrum.detector, colour)
     margin = max(2.0 * spacing, 0.03 * (high - low))
     axes[-1].set_xlim(max(low - margin, frequency[0]), min(high + margin, frequency[-1]))
     axes[-1].set_xlabel("frequency" + (" [Hz]" if _in_hertz(engine) else r" [1/$M$]"))
-    if len(engine.spectra) or len(teeth):
-        _legend(axes[0], loc="upper right", ncols=2)
-    figure.tight_layout()
-    figure.set_label("Whitened data and the comb of the best sample at its best phases. Vertical lines: teeth; grey: masked bins.")
+    _legend(axes[0], loc="upper right", ncols=2)
+    folded.axhline(1.0, color=GREY, lw=0.8)
+    folded.set_xlim(-0.5, 0.5)
+    folded.set_xlabel("distance from the nearest tooth [spacings]")
+    folded.set_ylabel("mean power over noise")
+    _legend(folded, loc="upper right")
+    figure.subplots_adjust(left=0.09, right=0.98, top=0.98, bottom=0.5 / (2.0 * count + 2.9), hspace=0.32)
+    figure.set_label(
+        "Whitened data and the comb of the best sample at its best phases. Vertical lines: teeth; grey: masked bins. Below, the power of all "
+        "teeth laid on one another, and what the comb adds to the noise."
+    )
     return figure
+
+
+def _fold(axis: Axes, turns: Array, data: NDArray[np.complex128], comb: NDArray[np.complex128], bins: float, name: str, colour: str) -> None:
+    """Mean whitened power (1 for noise) of the bins at each distance from their tooth, and the comb's above the noise."""
+    edges = np.linspace(-0.5, 0.5, 2 * int(np.clip(bins, 8, 80) / 2) + 2)
+    place = turns - np.floor(turns + 0.5)
+    total = np.histogram(place, edges)[0]
+    mean = [np.histogram(place, edges, weights=power)[0] / np.maximum(total, 1) for power in (0.5 * np.abs(data) ** 2, 0.5 * np.abs(comb) ** 2)]
+    some = total > 0
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    axis.errorbar(centres[some], mean[0][some], yerr=1.0 / np.sqrt(total[some]), fmt="o", ms=3, lw=0.8, color=colour, label=f"data, {name}")
+    axis.plot(centres[some], 1.0 + mean[1][some], drawstyle="steps-mid", color=COLOURS[1] if colour == COLOURS[0] else colour, lw=1.3)
 
 
 def _in_hertz(engine: EchoSearch) -> bool:
