@@ -51,7 +51,7 @@ def log_shape(work, start, count, gaussian, amplitude):
     end, total = start + count, 0.0
     if amplitude <= work[LIMIT]:
         end = start + int(work[LARGE])
-        t = amplitude * amplitude
+        t = (amplitude / work[LIMIT]) ** 2
         for p in range(MOMENTS + N_MOMENTS - 1, MOMENTS - 1, -1):
             total = total * t + work[p]
         total *= t
@@ -62,7 +62,10 @@ def log_shape(work, start, count, gaussian, amplitude):
 
 @kernel(float64(VECTOR, int64, int64, float64))
 def _gather_small(work, start, count, limit):
-    """The K_i with K_i limit <= 2 go to the end and into the power sums, which then serve up to that amplitude; how many are left."""
+    """The K_i with K_i limit <= 2 go to the end and into the power sums, which then serve up to that amplitude; how many are left.
+
+    The sums are of (K_i limit)^2: amplitudes of strain are of the order of 1e-23 s, and no power of their inverse must overflow.
+    """
     last = start + count - 1
     at, bar = start, _SERIES_END / limit
     s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = s10 = s11 = s12 = s13 = s14 = s15 = 0.0
@@ -73,7 +76,7 @@ def _gather_small(work, start, count, limit):
         else:
             work[at], work[last] = work[last], k
             last -= 1
-            t = k * k
+            t = (k * limit) ** 2
             t2 = t * t
             t4, t8 = t2 * t2, (t2 * t2) * (t2 * t2)
             t3, t12 = t * t2, t4 * t8
