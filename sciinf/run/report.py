@@ -211,12 +211,8 @@ def _background(source: ReportInput, problems: list[str]) -> dict[str, Any] | No
     record = source.background
     if record is None:
         return None
-    text = f"{record['sentence'][:1].upper()}{record['sentence'][1:]}"
-    section: dict[str, Any] = {
-        "sentence": text,
-        "runs": f"{len(record['log_evidence'])} runs of the same search where no signal can be.",
-        "figures": [],
-    }
+    sentence = f"{len(record['log_evidence'])} runs of the same search where no signal can be: {record['sentence']}"
+    section: dict[str, Any] = {"sentence": sentence, "figures": []}
     background = None if source.problem is None else background_of(source.problem)
     if background is not None:
         try:

@@ -24,7 +24,7 @@ from sciinf.samplers.checkpoint import Interrupted
 
 Edit = Callable[[Path, str, str], None]
 
-MODEL = '''
+MODEL = """
 import dataclasses
 import numpy as np
 from sciinf import FunctionEngine, Parameter, PriorSet
@@ -66,7 +66,7 @@ def searched(x):
 
 def engine():
     return searched(1.5)
-'''
+"""
 CONFIG = """[run]
 name = "searched"
 seed = 5
@@ -142,7 +142,7 @@ def test_show_and_report_tell_it(done: Path, capsys: pytest.CaptureFixture[str])
     console.show(view)
     assert "background: 1 of 3 are as loud." in capsys.readouterr().out
     text = (done / "run" / "report.html").read_text()
-    assert "3 runs of the same search where no signal can be. 1 of 3 are as loud." in text
+    assert "3 runs of the same search where no signal can be: 1 of 3 are as loud." in text
     assert "Three runs." in text
     assert '<a href="#background">' in text
 

@@ -104,12 +104,16 @@ def spectrum_with_teeth(engine: EchoSearch, theta: ArrayLike) -> Figure:
     return figure
 
 
-def _fold(axis: Axes, turns: Array, data: NDArray[np.complex128], comb: NDArray[np.complex128], bins: float, name: str, colour: str) -> None:
+def _fold(
+    axis: Axes, turns: Array, data: NDArray[np.complex128], comb: NDArray[np.complex128], bins: float, name: str, colour: str
+) -> None:
     """Mean whitened power (1 for noise) of the bins at each distance from their tooth, and the comb's above the noise."""
     edges = np.linspace(-0.5, 0.5, 2 * int(np.clip(bins, 8, 80) / 2) + 2)
     place = turns - np.floor(turns + 0.5)
     total = np.histogram(place, edges)[0]
-    mean = [np.histogram(place, edges, weights=power)[0] / np.maximum(total, 1) for power in (0.5 * np.abs(data) ** 2, 0.5 * np.abs(comb) ** 2)]
+    mean = [
+        np.histogram(place, edges, weights=power)[0] / np.maximum(total, 1) for power in (0.5 * np.abs(data) ** 2, 0.5 * np.abs(comb) ** 2)
+    ]
     some = total > 0
     centres = 0.5 * (edges[1:] + edges[:-1])
     axis.errorbar(centres[some], mean[0][some], yerr=1.0 / np.sqrt(total[some]), fmt="o", ms=3, lw=0.8, color=colour, label=f"data, {name}")
@@ -247,7 +251,7 @@ def background_histogram(
     axis = figure.subplots()
     low, high = min(float(values.min()), on), max(float(values.max()), on)
     room = 0.05 * (high - low) or 0.5
-    count = min(max(int(2.0 * math.sqrt(len(values))), 5), 40)
+    count = min(max(int(3.0 * math.sqrt(len(values))), 5), 40)
     inside = np.linspace(float(values.min()), float(values.max()) + 1e-9, count + 1)
     axis.hist(values, bins=inside, color=COLOURS[0], alpha=0.8, label=f"{len(values)} off-source runs")
     axis.plot(values, np.full(len(values), -0.02), "|", color=COLOURS[0], ms=7, transform=axis.get_xaxis_transform(), clip_on=False)

@@ -148,6 +148,15 @@ def test_real_strain_is_conditioned_in_the_detectors_frames(folder: Path) -> Non
     assert input_files(REAL, base=folder, data={}) == {"H1": folder / "H1.hdf5", "L1": folder / "L1.hdf5"}
 
 
+def test_a_lower_threshold_finds_the_lines_of_a_short_segment(folder: Path) -> None:
+    table = changed(changed(REAL, "condition.lines", "mains"), "condition.duration", 2.0)
+    assert build(table, folder).spectra[1].used.all()
+    h1, l1 = build(changed(table, "condition.threshold", 3.0), folder).spectra
+    assert 60.0 in np.flatnonzero(~l1.used) / l1.duration
+    assert 60.0 not in np.flatnonzero(~h1.used) / h1.duration
+    assert np.abs(l1.whitened()).max() < 5.5  # nothing is left beside the notch
+
+
 @pytest.mark.parametrize("psd", ["off_source", "segment"])
 def test_lines_that_stand_out_are_masked_and_the_others_left(folder: Path, psd: str) -> None:
     # in the PSD of its own strain a line stands out by the square root of the duration: 6.4 after 6 s
@@ -229,7 +238,10 @@ def test_workers_get_no_off_source_strain(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [({"prior": "uniform", "low": 0.0, "high": 2}, Uniform(0.0, 2.0)), ({"prior": "log_uniform", "low": 1e-3, "high": 2.0}, LogUniform(1e-3, 2.0))],
+    [
+        ({"prior": "uniform", "low": 0.0, "high": 2}, Uniform(0.0, 2.0)),
+        ({"prior": "log_uniform", "low": 1e-3, "high": 2.0}, LogUniform(1e-3, 2.0)),
+    ],
 )
 def test_an_amplitude_prior_is_marginalised_over(value: dict[str, Any], expected: object) -> None:
     engine = build(SIMULATED | {"amplitude": value})
@@ -306,6 +318,7 @@ def test_what_a_simulated_search_refuses(path: str, value: Any, words: str) -> N
         ("condition.psd", "of_source", ConfigError, "psd = 'of_source': did you mean 'off_source'"),
         ("condition.lines", "O2", ConfigError, "lines = 'O2'"),
         ("condition.lines", [60.0], ConfigError, r"lines holds \[Hz, tolerance in Hz\], got 60"),
+        ("condition.threshold", 0.0, ConfigError, "threshold must be a positive number, got 0"),
         ("background", {"gard": 1.0}, ConfigError, r"\[engine.background\] has an unknown key 'gard': did you mean 'guard'"),
         ("background", {"guard": -1.0}, ConfigError, "guard must be a finite number from 0"),
         ("background", {"guard": 30.0}, DataError, r"0 off-source segment.* smallest p reachable 1/\(N\+1\) = 1"),
