@@ -179,9 +179,10 @@ def _checked(directory: RunDirectory, prepared: Prepared, posterior: Posterior) 
     except SciinfError as error:
         warnings.warn(f"the engine's own check could not be made: {error}", SciinfWarning, stacklevel=2)
         return posterior
+    if checked is not posterior:
+        directory.write_posterior(checked)
     if checked.status != posterior.status:
         _log.warning("%s: the engine's own check: %s", prepared.config.name, checked.status.replace("_", " "))
-        directory.write_posterior(checked)
     directory.write_manifest({**directory.read_manifest(), "check": {"status": checked.status}})
     return checked
 

@@ -182,7 +182,7 @@ def test_a_record_that_is_none_is_refused(project: Path) -> None:
         (project / "run" / "background.json").write_text(text)
         manifest = manifest_of(project)
         manifest["background"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-        with pytest.raises(DataError, match="background.json: not"):
+        with pytest.raises(DataError, match=r"background\.json: not"):
             background.read_background(project / "run", manifest)
 
 

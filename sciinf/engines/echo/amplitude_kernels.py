@@ -5,7 +5,8 @@ trapezoidal rule with step h errs by at most 2 exp(-2 pi^2 / (h^2 E)) of the int
 reaches down to 0 is half the integral over the whole line. The many K_i with A K_i below 2 enter through fifteen power sums, taken once
 (derived here).
 
-``work`` holds E, X and two counts, then what this module keeps (the power sums and how far they reach), then the caller's own, then the K_i.
+``work`` holds E, X and two counts, then what this module keeps (the power sums and how far they reach), then the caller's own, then the
+K_i.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def maximum(work, start, count, gaussian, tolerance):
 @kernel(float64(VECTOR, int64, int64, int64, float64, float64, float64, int64))
 def _panels(work, start, count, gaussian, top, low, high, over_a):
     """Integral of exp(ln L - top) over [low, high] by Gauss-Legendre panels; with ``over_a`` of (exp(ln L) - 1) exp(-top) / A."""
-    n = max(4, int(math.ceil((high - low) * math.sqrt(work[E_SUM]) / _PANEL)))
+    n = max(4, math.ceil((high - low) * math.sqrt(work[E_SUM]) / _PANEL))
     half = 0.5 * (high - low) / n
     total = 0.0
     for p in range(n):

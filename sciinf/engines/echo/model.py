@@ -138,7 +138,8 @@ class EchoSearch:
             if self.amplitude not in ("sampled", "marginalised"):
                 raise ConfigError(
                     f"EchoSearch: no amplitude {shown(self.amplitude)}: "
-                    f"{nearest_names(self.amplitude, ('sampled', 'marginalised'))}, or a prior to marginalise over, Uniform(low, high) or LogUniform(low, high)"
+                    f"{nearest_names(self.amplitude, ('sampled', 'marginalised'))}, or a prior to marginalise over, "
+                    "Uniform(low, high) or LogUniform(low, high)"
                 )
         elif type(self.amplitude) not in (Uniform, LogUniform):
             raise ConfigError(
@@ -448,7 +449,8 @@ class EchoSearch:
             from sciinf.engines.echo.scan import check_against_scan
         except ModuleNotFoundError:  # until the scan is there
             return posterior
-        return check_against_scan(posterior, self)
+        checked: Posterior = check_against_scan(posterior, self)
+        return checked
 
     def background(self, problem: Problem) -> Background | None:
         """Time slides of off-source segments and the p-value that they give, or None where there are none."""

@@ -37,7 +37,7 @@ class _Scan(Protocol):
     @property
     def offset(self) -> Array: ...
     @property
-    def log_likelihood(self) -> Array: ...
+    def grid(self) -> Array: ...
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -98,8 +98,8 @@ def spectrum_with_teeth(engine: EchoSearch, theta: ArrayLike) -> Figure:
     _legend(folded, loc="upper right")
     figure.subplots_adjust(left=0.09, right=0.98, top=0.98, bottom=0.5 / (2.0 * count + 2.9), hspace=0.32)
     figure.set_label(
-        "Whitened data and the comb of the best sample at its best phases. Vertical lines: teeth; grey: masked bins. Below, the power of all "
-        "teeth laid on one another, and what the comb adds to the noise."
+        "Whitened data and the comb of the best sample at its best phases. Vertical lines: teeth; grey: masked bins. Below, the power of "
+        "all teeth laid on one another, and what the comb adds to the noise."
     )
     return figure
 
@@ -175,9 +175,9 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     Parameters
     ----------
     scan : ScanResult
-        With ``spacing`` (n,), ``offset`` (m,) and ``log_likelihood`` (n, m).
+        With ``spacing`` (n,) in Hz, ``offset`` (m,) in spacings and ``grid`` (n, m).
     point : (spacing, offset), optional
-        In the scan's units.
+        In these units.
 
     Raises
     ------
@@ -188,14 +188,13 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     """
     spacing = finite_array("spacing of the scan", scan.spacing, shape=(-1,))
     offset = finite_array("offset of the scan", scan.offset, shape=(-1,))
-    values = np.asarray(scan.log_likelihood, dtype=np.float64)
+    values = np.asarray(scan.grid, dtype=np.float64)
     if values.shape != (len(spacing), len(offset)) or not values.size:
-        raise DataError(f"log_likelihood of a scan must be ({len(spacing)}, {len(offset)}), spacing by offset, got {values.shape}")
+        raise DataError(f"grid of a scan must be ({len(spacing)}, {len(offset)}), spacing by offset, got {values.shape}")
     figure = _figure(8.0, 5.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 2.0))
     finite = np.where(np.isfinite(values), values, np.nan)
-    ridge = np.nanmax(finite, axis=1)
-    top.plot(spacing, ridge, color=COLOURS[0], lw=0.8)
+    top.plot(spacing, np.fmax.reduce(finite, axis=1), color=COLOURS[0], lw=0.8)
     top.set_ylabel(r"largest $\ln L$")
     # most of a scan is far finer than a picture: keep the largest value of every pixel
     pixels, edges = _coarse(finite, spacing, 900)
@@ -207,8 +206,8 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     legend = bottom.legend(loc="upper right", fontsize=9, framealpha=0.6, facecolor="black", edgecolor="none")
     for text in legend.get_texts():
         text.set_color("white")
-    bottom.set_xlabel("spacing")
-    bottom.set_ylabel("offset")
+    bottom.set_xlabel("spacing [Hz]")
+    bottom.set_ylabel("offset [spacings]")
     bottom.set_xlim(edges[0], edges[-1])
     figure.colorbar(mesh, ax=[top, bottom], label=r"$\ln L$", pad=0.02, aspect=40)
     figure.set_label(f"Scan of {len(spacing)} spacings by {len(offset)} offsets: largest ln L over width, amplitude and band.")
@@ -248,12 +247,14 @@ def background_histogram(
     if not len(values):
         raise DataError("a background histogram needs at least one value")
     figure = _figure(8.0, 3.4)
+    from matplotlib.ticker import MaxNLocator
+
     axis = figure.subplots()
     low, high = min(float(values.min()), on), max(float(values.max()), on)
     room = 0.05 * (high - low) or 0.5
     count = min(max(int(3.0 * math.sqrt(len(values))), 5), 40)
     inside = np.linspace(float(values.min()), float(values.max()) + 1e-9, count + 1)
-    axis.hist(values, bins=inside, color=COLOURS[0], alpha=0.8, label=f"{len(values)} off-source runs")
+    axis.hist(values, bins=inside.tolist(), color=COLOURS[0], alpha=0.8, label=f"{len(values)} off-source runs")
     axis.plot(values, np.full(len(values), -0.02), "|", color=COLOURS[0], ms=7, transform=axis.get_xaxis_transform(), clip_on=False)
     label = f"on source: {on:.2f}" + ("" if p is None else f", p = {p:.3g}")
     if interval is not None:
@@ -263,7 +264,7 @@ def background_histogram(
     axis.tick_params(axis="x", pad=8)
     axis.set_xlabel(what)
     axis.set_ylabel("runs")
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(axis, loc="best")
     figure.tight_layout()
     figure.set_label(

@@ -102,7 +102,7 @@ def test_the_engines_figures_are_those_of_the_best_sample(engine: EchoSearch) ->
 class Scan:
     spacing: np.ndarray
     offset: np.ndarray
-    log_likelihood: np.ndarray
+    grid: np.ndarray
 
 
 def test_a_scans_peak_is_kept_however_fine_the_scan_is() -> None:
