@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 _FILL = 0.55
 _GOLDEN = "#c98a1b"
+_ROWS = 300  # of a scan's map: a narrow peak stays one that can be seen
 
 
 class _Scan(Protocol):
@@ -192,13 +193,14 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     if values.shape != (len(spacing), len(offset)) or not values.size:
         raise DataError(f"grid of a scan must be ({len(spacing)}, {len(offset)}), spacing by offset, got {values.shape}")
     figure = _figure(8.0, 5.2)
+    figure.set_layout_engine("constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 2.0))
     finite = np.where(np.isfinite(values), values, np.nan)
     top.plot(spacing, np.fmax.reduce(finite, axis=1), color=COLOURS[0], lw=0.8)
     top.set_ylabel(r"largest $\ln L$")
     # most of a scan is far finer than a picture: keep the largest value of every pixel
-    pixels, edges = _coarse(finite, spacing, 900)
-    mesh = bottom.pcolormesh(edges, _edges(offset), pixels.T, cmap="magma", shading="flat", rasterized=True, vmin=0.0)
+    pixels, edges = _coarse(finite, spacing, _ROWS)
+    mesh = bottom.pcolormesh(edges, _edges(offset), pixels.T, cmap="magma", shading="flat", rasterized=True, vmin=float(np.nanmedian(pixels)))
     i, j = np.unravel_index(int(np.nanargmax(finite)), finite.shape)
     bottom.plot(spacing[i], offset[j], "o", ms=11, mfc="none", mec="white", mew=1.4, label="best of the scan")
     if point is not None:
