@@ -134,6 +134,13 @@ def of_engine(engine: EchoSearch, values: Mapping[str, float]) -> Oracle:
     offset = values["offset"] if engine.offset_unit == "Hz" else values["offset"] * values["spacing"]
     low, high = (values["f_min"], values["f_max"]) if isinstance(engine.band, str) else engine.band
     shifts = tuple(values[f"phase_shift_{name}"] for name in engine.detectors[1:])
-    comb = {"spacing": values["spacing"], "offset_hz": offset, "width": values["width"], "f_min": low, "f_max": high, "phase_shifts": shifts}
+    comb = {
+        "spacing": values["spacing"],
+        "offset_hz": offset,
+        "width": values["width"],
+        "f_min": low,
+        "f_max": high,
+        "phase_shifts": shifts,
+    }
     template: Any = engine.template
     return Oracle(detectors_of(engine), engine.duration, comb, template.cut_height, template.minimum_bins)

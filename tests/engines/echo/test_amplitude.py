@@ -51,9 +51,7 @@ class Shape:
 
     def marginal(self, low: float, high: float, log_uniform: bool) -> float:
         kind = 0 if self.x is None else 1
-        return float(
-            amplitude_kernels.log_marginal(self.work(), amplitude_kernels.N_KEPT, len(self.k), kind, low, high, int(log_uniform))
-        )
+        return float(amplitude_kernels.log_marginal(self.work(), amplitude_kernels.N_KEPT, len(self.k), kind, low, high, int(log_uniform)))
 
     def maximum(self) -> float:
         kind = 0 if self.x is None else 1
@@ -133,7 +131,11 @@ def test_marginalised_amplitude(n: int, snr: float, whittle: bool) -> None:
         for low, high in prior_ranges(shape):
             for log_uniform in (False, True):
                 expected = shape.reference(low, high, log_uniform)
-                assert abs(shape.marginal(low, high, log_uniform) - expected) < TOLERANCE * max(1.0, abs(expected) * 1e-3), (low, high, seed)
+                assert abs(shape.marginal(low, high, log_uniform) - expected) < TOLERANCE * max(1.0, abs(expected) * 1e-3), (
+                    low,
+                    high,
+                    seed,
+                )
         expected = shape.reference(0.0, 10.0, False)
         assert abs(shape.marginal(0.0, 10.0, False) - expected) < TOLERANCE
 

@@ -318,7 +318,9 @@ def test_time_reversed_data_lower_mode_and_leave_bin() -> None:
     values = {}
     with pytest.warns(UserWarning, match="times the PSD"):  # no noise in it
         for phase in PHASES[:2]:
-            values[phase] = [EchoSearch(data, phase=phase, band=(50.0, 339.0), offset_unit="Hz").log_likelihood(THETA) for data in (clean, backward)]
+            values[phase] = [
+                EchoSearch(data, phase=phase, band=(50.0, 339.0), offset_unit="Hz").log_likelihood(THETA) for data in (clean, backward)
+            ]
     assert abs(values["bin"][0] - values["bin"][1]) < 1e-10 * abs(values["bin"][0])
     assert values["mode"][1] < 0.5 * values["mode"][0]
 

@@ -62,7 +62,9 @@ def test_where_lines_end() -> None:
     assert abs(height.max() - 1.0) < 1e-9
 
 
-@pytest.mark.parametrize("options", [{"cut_height": 0.0}, {"cut_height": 1.0}, {"cut_height": "0.2"}, {"minimum_bins": 0}, {"minimum_bins": 2.5}])
+@pytest.mark.parametrize(
+    "options", [{"cut_height": 0.0}, {"cut_height": 1.0}, {"cut_height": "0.2"}, {"minimum_bins": 0}, {"minimum_bins": 2.5}]
+)
 def test_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         CombTemplate(**options)  # type: ignore[arg-type]
