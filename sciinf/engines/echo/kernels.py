@@ -1,7 +1,7 @@
 """Compiled comb likelihoods: whittle, one phase per bin, one phase per mode; one detector or a network; amplitude given or marginalised.
 
 A call walks over the teeth of the comb and touches only the bins inside their windows, so its cost does not depend on the duration. The
-amplitude is factored out: `_collect` leaves K_i (one per mode, or per bin) and E with ln L(A) = sum_i ln I0(A K_i) - A^2 E / 2, or, for
+amplitude is factored out: `collect` leaves K_i (one per mode, or per bin) and E with ln L(A) = sum_i ln I0(A K_i) - A^2 E / 2, or, for
 "whittle", X with ln L(A) = A X - A^2 E / 2. No sum is reordered by the compiler, so every way to a value gives the same bytes.
 """
 
@@ -14,7 +14,7 @@ from numba import float64, int64
 
 from sciinf.engines.echo.amplitude_kernels import BINS, E_SUM, LIMIT, N_KEPT, TEETH, X_SUM, log_marginal, log_shape, maximum, quantile
 from sciinf.numerics.bessel import log_i0
-from sciinf.numerics.jit import INTS, LIKELIHOOD, LIKELIHOOD_MANY, MATRIX, VECTOR, inline_kernel, kernel
+from sciinf.numerics.jit import INTS, LIKELIHOOD, LIKELIHOOD_MANY, MATRIX, VECTOR, kernel
 
 KERNEL_VERSION = "1"
 
@@ -46,8 +46,8 @@ def workspace_size(n_detectors: int, n_bins: int) -> int:
     return N_SUMS + 2 * n_detectors + n_bins
 
 
-@inline_kernel
-def _collect(theta, floats, ints, work):
+@kernel(int64(VECTOR, VECTOR, INTS, VECTOR))
+def collect(theta, floats, ints, work):
     """K_i from work[N_SUMS + 2 n_detectors] on, E, X and the counts at its start; the number of K_i, -1 outside the domain, -2 for NaN."""
     spacing, width = theta[ints[AT_SPACING]], theta[ints[AT_WIDTH]]
     f0 = theta[ints[AT_OFFSET]] if ints[OFFSET_IN_HZ] == 1 else theta[ints[AT_OFFSET]] * spacing
@@ -136,7 +136,7 @@ def _collect(theta, floats, ints, work):
 @kernel(LIKELIHOOD)
 def echo(theta, floats, ints, work):
     """Ln L over noise only at theta; NaN for a theta that is not finite, -inf outside the domain, 0 where no bin is in the comb."""
-    count = _collect(theta, floats, ints, work)
+    count = collect(theta, floats, ints, work)
     if count == -2:
         value = math.nan
     elif count == -1:
@@ -166,18 +166,12 @@ def echo_many(thetas, floats, ints, work):
     return out
 
 
-@kernel(LIKELIHOOD)
-def collect(theta, floats, ints, work):
-    """Number of K_i left in ``work`` from N_SUMS + 2 n_detectors on, with the sums before them; -1 outside the domain, -2 for NaN."""
-    return float(_collect(theta, floats, ints, work))
-
-
 @kernel(MATRIX(MATRIX, VECTOR, INTS, VECTOR))
 def sums_many(thetas, floats, ints, work):
     """Per row: E, the amplitude of the largest ln L, teeth and bins of the comb; NaN outside the domain."""
     out = np.full((thetas.shape[0], 4), math.nan)
     for j in range(thetas.shape[0]):
-        count = int(collect(thetas[j], floats, ints, work))
+        count = collect(thetas[j], floats, ints, work)
         if count >= 0:
             gaussian = 1 if ints[PHASE] == WHITTLE else 0
             out[j, 0] = work[E_SUM]
@@ -191,7 +185,7 @@ def shapes_many(thetas, floats, ints, work, amplitudes):
     """ln L of each row of ``thetas`` at the amplitudes in the same row."""
     out = np.empty(amplitudes.shape)
     for j in range(thetas.shape[0]):
-        count = int(collect(thetas[j], floats, ints, work))
+        count = collect(thetas[j], floats, ints, work)
         gaussian = 1 if ints[PHASE] == WHITTLE else 0
         work[LIMIT] = -1.0
         for i in range(amplitudes.shape[1]):
@@ -204,7 +198,7 @@ def draws_many(thetas, floats, ints, work, shares, low, high, log_uniform):
     """Per row: the amplitude below which ``shares`` of its posterior lies, with its prior uniform (in ln A) on [low, high]."""
     out = np.empty(thetas.shape[0])
     for j in range(thetas.shape[0]):
-        count = int(collect(thetas[j], floats, ints, work))
+        count = collect(thetas[j], floats, ints, work)
         gaussian = 1 if ints[PHASE] == WHITTLE else 0
         out[j] = math.nan
         if count >= 0:
