@@ -29,7 +29,7 @@ from sciinf.validation import echo_checks as checks
 from sciinf.validation import echo_controls as controls
 from sciinf.validation import echo_evidence as evidence
 from sciinf.validation import echo_runs as runs
-from sciinf.validation.echo_checks import PHASES, SCAN_ROWS, Phase
+from sciinf.validation.echo_checks import SCAN_ROWS, Phase
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
 
 __all__ = ["ENVIRONMENT_VARIABLE", "FULL", "LONG", "QUICK", "Scale", "run"]

@@ -149,7 +149,7 @@ def knife_edges(seed: int) -> list[Verdict]:
         here = engine.log_likelihood(theta)
         worst = max(worst, _worst(engine, theta[None, :], _plain))
         for move in (-4e-14, 4e-14):
-            worst = max(worst, abs(engine.log_likelihood(theta + [move, move, 0.0, 0.0]) - here) / max(1.0, abs(here)))
+            worst = max(worst, abs(engine.log_likelihood(theta + np.array([move, move, 0.0, 0.0])) - here) / max(1.0, abs(here)))
     table = EchoSearch(data, band=BAND, offset_unit="Hz").modes(theta)
     right = all(n == (5 if tooth in (28, 53) else 6) for tooth, n in zip(table.tooth[1:-1], table.n_bins[1:-1], strict=True))
     detail = "largest |delta ln L| / max(1, |ln L|), against the oracle and between offsets that differ in the last bits; bound 1e-9"

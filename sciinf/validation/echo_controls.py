@@ -1,4 +1,4 @@
-"""Faults that the echo suite must find: wrong noise level, terms left out, labels shifted, data the wrong way round, priors not normalised."""
+"""Faults that the echo suite must find: wrong noise, terms left out, labels shifted, data the wrong way round, priors not normalised."""
 
 from __future__ import annotations
 

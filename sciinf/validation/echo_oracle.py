@@ -57,7 +57,7 @@ class Oracle:
     duration : float
         T in s.
     comb : mapping
-        ``spacing``, ``offset_hz`` (Hz), ``width`` (rad/s), ``f_min``, ``f_max`` (Hz), and ``phase_shifts``, one per detector after the first.
+        ``spacing``, ``offset_hz`` (Hz), ``width`` (rad/s), ``f_min``, ``f_max`` (Hz); ``phase_shifts``, one per detector after the first.
     cut_height, minimum_bins
         c and the least reach of a mode in bins.
     """

@@ -161,8 +161,8 @@ def _benchmark_data(family: str, n_echoes: int, folder: Path | None, rng: np.ran
 
 
 def benchmarks(
-    families: Sequence[str], n_echoes: int, runs: int, phases: Sequence[Phase], n_live: int, seed: int, workers: Workers, folder: Path | None,
-    data_folder: Path | None,
+    families: Sequence[str], n_echoes: int, runs: int, phases: Sequence[Phase], n_live: int, seed: int, workers: Workers,
+    folder: Path | None, data_folder: Path | None,
 ) -> tuple[dict[tuple[str, str], NDArray[np.float64]], list[tuple[str, ...]]]:  # fmt: skip
     """ln B of ``runs`` noise seeds of every family and phase; and rows for the table."""
     found: dict[tuple[str, str], NDArray[np.float64]] = {}

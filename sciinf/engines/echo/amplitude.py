@@ -50,8 +50,8 @@ def draw_amplitude(engine: EchoSearch, posterior: Posterior, rng: np.random.Gene
     Returns
     -------
     Posterior
-        With ``amplitude`` (s) after ``width``, ln L at it, its density in ln prior, and derived quantities of it. Weights and evidence stay:
-        they are those of the joint posterior. What describes the nested run point by point is left out.
+        With ``amplitude`` (s) after ``width``, ln L at it, its density in ln prior, and derived quantities of it. Weights and evidence
+        stay: they are those of the joint posterior. What describes the nested run point by point is left out.
 
     Raises
     ------

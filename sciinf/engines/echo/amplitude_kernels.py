@@ -5,7 +5,7 @@ trapezoidal rule with step h errs by at most 2 exp(-2 pi^2 / (h^2 E)) of the int
 reaches down to 0 is half the integral over the whole line. The many K_i with A K_i below 2 enter through fifteen power sums, taken once
 (derived here).
 
-``work`` holds E, X and two counts, then what this module keeps (the power sums and how far they reach), then the caller's own, then the K_i.
+``work`` holds E, X and two counts, then what this module keeps (power sums and how far they reach), then the caller's own, then the K_i.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _panels(work, start, count, gaussian, top, low, high, rate, weight):
 
     With a ``weight`` of 1 the integrand is (exp(ln L) - 1) exp(-top) / A, with 2 it is exp(ln L - top) / A.
     """
-    n = max(4, int(math.ceil((high - low) * rate / _PANEL)))
+    n = max(4, math.ceil((high - low) * rate / _PANEL))
     half = 0.5 * (high - low) / n
     total, plateau = 0.0, math.exp(-top) if weight == 1 else 0.0
     for p in range(n):

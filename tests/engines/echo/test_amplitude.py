@@ -264,7 +264,7 @@ def conditional_cdf(shape: Shape, low: float, high: float, log_uniform: bool) ->
 def test_draws_follow_the_conditional_density(phase: Any, amplitude: Any, injected: float) -> None:
     engine = EchoSearch(data(amplitude=injected), phase=phase, amplitude=amplitude, band=(50.0, 339.0), offset_unit="Hz")
     theta = np.array([5.83, 1.26, 0.25])
-    posterior = repeated(engine, theta, 4000)
+    posterior = repeated(engine, theta, 1000)
     full = engine.draw_amplitude(posterior, np.random.default_rng(9))
     drawn = full.column("amplitude")
     assert (drawn >= amplitude.low).all()
@@ -301,7 +301,8 @@ def test_draws_are_refused_where_there_is_nothing_to_draw() -> None:
 
 def narrow_priors(*extra: Parameter) -> PriorSet:
     return PriorSet([
-        Parameter("spacing", Uniform(5.81, 5.85)), Parameter("offset", Uniform(0.5, 2.0)), Parameter("width", LogUniform(0.25, 2.0)), *extra,
+        Parameter("spacing", Uniform(5.81, 5.85)), Parameter("offset", Uniform(0.5, 2.0)), Parameter("width", LogUniform(0.25, 2.0)),
+        *extra,
     ])  # fmt: skip
 
 
