@@ -46,6 +46,7 @@ test-slow: $(TEST)  ## the statistics that need longer
 validate: $(TEST)  ## the quick tier of every validation suite
 	$(BIN)/sciinf validate spine --quick
 	$(BIN)/sciinf validate cmb --quick
+	$(BIN)/sciinf validate echo --quick
 
 docs: $(DOCS)  ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
@@ -55,6 +56,7 @@ bench:  ## speed beside the peers, in an environment of their own (an hour or tw
 	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck,cmb]" cobaya cosmopower-jax \
 		nautilus-sampler ultranest blackjax
 	.venv-bench/bin/python validation/benchmarks/cmb.py --json validation/results/benchmark-cmb.json
+	.venv-bench/bin/python validation/benchmarks/echo.py --end-to-end 1000 --json validation/results/benchmark-echo.json
 	.venv-bench/bin/python validation/benchmarks/samplers.py
 
 clean:  ## remove what the targets above made

@@ -5,8 +5,7 @@ trapezoidal rule with step h errs by at most 2 exp(-2 pi^2 / (h^2 E)) of the int
 reaches down to 0 is half the integral over the whole line. The many K_i with A K_i below 2 enter through fifteen power sums, taken once
 (derived here).
 
-``work`` holds E, X and two counts, then what this module keeps (the power sums and how far they reach), then the caller's own, then the
-K_i.
+``work`` holds E, X and two counts, then what this module keeps (power sums and how far they reach), then the caller's own, then the K_i.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ _STEP = 0.9  # of 1/sqrt(E): 2 exp(-2 pi^2 / 0.81) = 5e-11
 _DROP = 30.0  # what lies this far below the top in ln L is left out: 1e-13
 _SMALL = 0.5  # a lower end of the prior within this times 1/sqrt(E) is taken off by five nodes, good to 1e-12
 _PANEL = 5.0  # length in 1/sqrt(E) that sixteen Gauss-Legendre nodes integrate to 1e-12
+_FALL = 0.6  # of the slope of ln L: sixteen nodes integrate exp(-8 x) to 1e-12
 _SERIES_END = 2.0
 _CELLS = 512
 
@@ -126,18 +126,31 @@ def maximum(work, start, count, gaussian, tolerance):
     return max(amplitude, 0.0)
 
 
-@kernel(float64(VECTOR, int64, int64, int64, float64, float64, float64, int64))
-def _panels(work, start, count, gaussian, top, low, high, over_a):
-    """Integral of exp(ln L - top) over [low, high] by Gauss-Legendre panels; with ``over_a`` of (exp(ln L) - 1) exp(-top) / A."""
-    n = max(4, math.ceil((high - low) * math.sqrt(work[E_SUM]) / _PANEL))
+@kernel(float64(VECTOR, int64, int64, int64, float64))
+def _slope(work, start, count, gaussian, amplitude):
+    """Derivative of ln L at an amplitude."""
+    slope = (work[X_SUM] if gaussian == 1 else 0.0) - amplitude * work[E_SUM]
+    if gaussian == 0:
+        for i in range(start, start + count):
+            slope += work[i] * bessel_ratio(amplitude * work[i])
+    return slope
+
+
+@kernel(float64(VECTOR, int64, int64, int64, float64, float64, float64, float64, int64))
+def _panels(work, start, count, gaussian, top, low, high, rate, weight):
+    """Integral of exp(ln L - top) over [low, high] by Gauss-Legendre panels, ``rate`` being the inverse of the length on which it changes.
+
+    With a ``weight`` of 1 the integrand is (exp(ln L) - 1) exp(-top) / A, with 2 it is exp(ln L - top) / A.
+    """
+    n = max(4, math.ceil((high - low) * rate / _PANEL))
     half = 0.5 * (high - low) / n
-    total = 0.0
+    total, plateau = 0.0, math.exp(-top) if weight == 1 else 0.0
     for p in range(n):
         middle = low + (2 * p + 1) * half
         for q in range(16):
             a = middle + half * _NODES16[q]
-            value = math.exp(log_shape(work, start, count, gaussian, a) - top)
-            total += half * _WEIGHTS16[q] * ((value - math.exp(-top)) / a if over_a == 1 else value)
+            value = math.exp(log_shape(work, start, count, gaussian, a) - top) - plateau
+            total += half * _WEIGHTS16[q] * (value if weight == 0 else value / a)
     return total
 
 
@@ -157,19 +170,22 @@ def _far(work, start, count, gaussian, peak, top, step, end):
 @kernel(float64(VECTOR, int64, int64, int64, float64, float64, int64))
 def _by_panels(work, start, count, gaussian, low, high, log_uniform):
     """ln of the integral over the prior where an end of it cuts the likelihood, or where it is uniform in ln A."""
-    step = _STEP / math.sqrt(work[E_SUM])
     centre = min(max(maximum(work, start, count, gaussian, 1e-2), low), high)
     top = log_shape(work, start, count, gaussian, centre)
+    # Where the peak is outside the prior, ln L falls from the prior's end on as fast as its slope there says.
+    rate = max(math.sqrt(work[E_SUM]), _FALL * abs(_slope(work, start, count, gaussian, centre)))
+    step = _STEP / rate
     left, right = _far(work, start, count, gaussian, centre, top, -step, low), _far(work, start, count, gaussian, centre, top, step, high)
+    # Uniform in ln A, the integral of 1/A is taken apart: what is left, (L - 1)/A, is smooth at 0; a top below 1 lies far from 0.
+    weight = 0 if log_uniform == 0 else 1 if top > -1.0 else 2
     total = 0.0
     if centre > left:
-        total += _panels(work, start, count, gaussian, top, left, centre, log_uniform)
+        total += _panels(work, start, count, gaussian, top, left, centre, rate, weight)
     if right > centre:
-        total += _panels(work, start, count, gaussian, top, centre, right, log_uniform)
-    if log_uniform == 1:
-        # The integral of 1/A is taken apart: what is left, (L - 1)/A, is smooth at 0.
-        return top + math.log((total + math.exp(-top) * math.log(right / left)) / math.log(high / low))
-    return top + math.log(total / (high - low))
+        total += _panels(work, start, count, gaussian, top, centre, right, rate, weight)
+    if weight == 1:
+        total += math.exp(-top) * math.log(right / left)
+    return top + math.log(total / (math.log(high / low) if log_uniform == 1 else high - low))
 
 
 @kernel(float64(VECTOR, int64, int64, int64, float64, float64, int64))
@@ -225,8 +241,8 @@ def quantile(work, start, count, gaussian, low, high, log_uniform, share):
     if work[E_SUM] <= 0.0:
         return low * (high / low) ** share if log_uniform == 1 else low + share * (high - low)
     work[LIMIT] = -1.0
-    step = _STEP / math.sqrt(work[E_SUM])
     centre = min(max(maximum(work, start, count, gaussian, 1e-2), low), high)
+    step = _STEP / max(math.sqrt(work[E_SUM]), _FALL * abs(_slope(work, start, count, gaussian, centre)))
     top = log_shape(work, start, count, gaussian, centre)
     left, right = _far(work, start, count, gaussian, centre, top, -step, low), _far(work, start, count, gaussian, centre, top, step, high)
     # In ln A the prior is flat, and its plateau may reach far below what the likelihood can tell apart from nothing.

@@ -72,8 +72,8 @@ def collect(theta, floats, ints, work):
         out, v_at = N_SUMS + 2 * n_detectors, N_FLOATS + 2 * n_detectors * n_bins
         cut = min(max(width * floats[REACH], floats[MINIMUM_CUT]), math.pi * spacing) * _EDGE
         half, w2 = cut / _TWO_PI, width * width
-        low = max(int(math.floor(min(max(f_min * duration, 0.0), _MOST_BINS) + _ROOM)), first_bin)
-        high = min(int(math.floor(min(max(f_max * duration, 0.0), _MOST_BINS) + _ROOM)) + 1, first_bin + n_bins - 1)
+        low = max(math.floor(min(max(f_min * duration, 0.0), _MOST_BINS) + _ROOM), first_bin)
+        high = min(math.floor(min(max(f_max * duration, 0.0), _MOST_BINS) + _ROOM) + 1, first_bin + n_bins - 1)
         n, n_last = np.floor((low * df - f0) / spacing + 0.5), np.floor((high * df - f0) / spacing + 0.5)
         # The end of the mode at T is decay exp(i turn) of its start: the same for all bins of a tooth, and turned on by one step a tooth.
         decay, turn = math.exp(-width * duration), _TWO_PI * ((f0 + n * spacing) * duration % 1.0)
@@ -82,8 +82,8 @@ def collect(theta, floats, ints, work):
         e_sum, x_sum, teeth, bins, j = 0.0, 0.0, 0, 0, low
         while n <= n_last and j <= high:
             centre = f0 + n * spacing
-            first = max(int(math.floor((centre - half) * duration)), low)
-            last = min(int(math.floor((centre + half) * duration)) + 1, high)
+            first = max(math.floor((centre - half) * duration), low)
+            last = min(math.floor((centre + half) * duration) + 1, high)
             while first <= last and abs(_TWO_PI * (first * df - f0 - n * spacing)) >= cut:
                 first += 1
             while last >= first and abs(_TWO_PI * (last * df - f0 - n * spacing)) >= cut:

@@ -1,0 +1,122 @@
+"""Evidence without a sampler: the marginalised likelihood on grids that are refined until nothing moves, and dynesty beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciinf.calibration.injections import campaign_over
+from sciinf.calibration.verdict import Verdict
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_set import PriorSet
+from sciinf.core.priors import LogUniform, Uniform
+from sciinf.core.problem import Problem
+from sciinf.core.seeding import generator
+from sciinf.engines.echo import EchoSearch
+from sciinf.engines.echo.simulate import comb, inject
+from sciinf.samplers.pools import Workers
+from sciinf.samplers.settings import Dynesty
+from sciinf.validation.echo_checks import Phase, noise
+
+__all__ = ["Case", "cases", "compared", "quadrature", "seed_scatter"]
+
+_BAND = (50.0, 110.0)
+_STABLE = 0.01
+_SIGMAS = 3.0
+_AMPLITUDE = Uniform(0.003, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A comb of ten teeth at T = 4 s, with narrow priors about it."""
+
+    label: str
+    engine: EchoSearch
+    priors: PriorSet
+
+    @property
+    def marginalised(self) -> Problem:
+        """Over spacing, offset and width."""
+        return Problem(self.engine, self.priors, name=f"{self.label}, marginalised")
+
+    @property
+    def sampled(self) -> Problem:
+        """Over the amplitude too."""
+        priors = PriorSet([*self.priors.members, Parameter("amplitude", _AMPLITUDE)])
+        return Problem(replace(self.engine, amplitude="sampled"), priors, name=f"{self.label}, sampled")
+
+
+def cases(phases: tuple[Phase, ...], injections: int, seed: int) -> list[Case]:
+    """Combs of different strength and width in seeded noise."""
+    made = []
+    for i in range(injections):
+        truth = {"spacing": 5.83 + 0.4 * i, "width": (0.4, 0.8, 0.3)[i % 3], "amplitude": (0.10, 0.06, 0.14)[i % 3]}
+        for phase in phases:
+            rng = generator(seed, f"evidence/{i}")
+            data = noise(4.0, rng)
+            signal = comb(data, offset_hz=1.26, band=_BAND, phase=phase, rng=None if phase == "whittle" else rng, **truth)  # type: ignore[arg-type]
+            engine = EchoSearch(inject(data, signal), phase=phase, amplitude=_AMPLITUDE, band=_BAND, offset_unit="Hz")
+            members = [
+                Parameter("spacing", Uniform(truth["spacing"] - 0.06, truth["spacing"] + 0.06)),
+                Parameter("offset", Uniform(0.56, 1.96)),
+                Parameter("width", LogUniform(0.25, 2.0)),
+            ]
+            made.append(Case(f"comb {i + 1}, {phase}", engine, PriorSet(members)))
+    return made
+
+
+def _grid(problem: Problem, sizes: tuple[int, ...], rng: np.random.Generator) -> float:
+    """ln of the mean likelihood over the middles of a grid of the cube, moved at random as a whole: cell by cell, in chunks."""
+    shift = rng.uniform(size=len(sizes))
+    axes = [(np.arange(n) + s) / n for n, s in zip(sizes, shift, strict=True)]
+    total, top = 0.0, -math.inf
+    for first in axes[0]:
+        rest: Any = np.meshgrid(*axes[1:], indexing="ij")
+        units = np.column_stack([np.full(rest[0].size, first), *(part.ravel() for part in rest)])
+        values: NDArray[np.float64] = problem.log_likelihood_many(problem.priors.transform(units))
+        high = float(values.max())
+        if high > top:
+            total, top = total * math.exp(top - high) if top > -math.inf else 0.0, high
+        total += float(np.exp(values - top).sum())
+    return top + math.log(total / math.prod(sizes))
+
+
+def quadrature(problem: Problem, start: int, largest: int, seed: int) -> tuple[float, float, int]:
+    """ln Z on grids refined by half until two steps in a row move it by less than 0.01: the value, the last step, the points per axis."""
+    n, rng = start, generator(seed, "grid")
+    values = [_grid(problem, (n, n, max(n // 3, 8)), rng)]
+    while True:
+        n = (3 * n) // 2
+        values.append(_grid(problem, (n, n, max(n // 3, 8)), rng))
+        moved = abs(values[-1] - values[-2])
+        settled = len(values) > 2 and max(moved, abs(values[-2] - values[-3])) < _STABLE
+        if settled or (3 * n) // 2 > largest:
+            return values[-1], moved if len(values) < 3 else max(moved, abs(values[-2] - values[-3])), n
+
+
+def compared(case: Case, n_live: int, largest: int, seed: int, workers: Workers) -> tuple[list[Verdict], list[tuple[str, ...]], float]:
+    """dynesty on the marginalised and the sampled problem against the grid; and the grid's ln Z."""
+    value, moved, n = quadrature(case.marginalised, 40, largest, seed)
+    verdicts = [Verdict(f"evidence, {case.label}: grid settled", moved, None, n, moved < _STABLE, "last two moves of ln Z; bound 0.01")]
+    rows = []
+    for kind, problem in (("marginalised", case.marginalised), ("sampled", case.sampled)):
+        run = campaign_over([problem], Dynesty(n_live=n_live), seed, workers=workers)
+        found, error = float(run.log_evidence[0]), float(run.log_evidence_error[0])
+        z = (found - value) / math.hypot(error, moved)
+        detail = f"dynesty {found:.3f} +- {error:.3f}, grid {value:.3f}; bound 3 errors"
+        verdicts.append(Verdict(f"evidence, {case.label}: {kind}", abs(z), None, 1, abs(z) < _SIGMAS, detail))
+        rows.append((case.label, kind, f"{found:.3f} +- {error:.3f}", f"{value:.3f} ({n} points an axis)", f"{z:+.2f}"))
+    return verdicts, rows, value
+
+
+def seed_scatter(case: Case, value: float, n_live: int, seeds: int, seed: int, workers: Workers) -> Verdict:
+    """Whether the stated error of ln Z is right: rms pull over seeds."""
+    run = campaign_over([case.marginalised] * seeds, Dynesty(n_live=n_live), seed, workers=workers)
+    pulls = (run.log_evidence - value) / run.log_evidence_error
+    rms = float(np.sqrt(np.mean(pulls**2)))
+    # 99.9 % of chi with ten degrees of freedom, over sqrt(10): 0.38 to 1.72
+    return Verdict(f"evidence, {case.label}: stated error", rms, None, seeds, 0.38 < rms < 1.72, "rms pull over seeds; bounds 0.38, 1.72")
