@@ -31,6 +31,7 @@ _CUT_RATIO = 1.15  # spacings whose lines are cut at half the spacing share a ta
 _CHUNK = 8192  # spacings per call of the kernel
 _MOST_ROWS, _MOST_COLUMNS = 512, 256
 _PER_TABLE = 128  # best cells kept per width and phase
+_LEAST_PEAKS, _GAIN = 4, 1.7  # peaks maximised at least, and by how much a cell's ln L may grow when it is
 _SHORT = 2.0  # in ln L: what a run may fall short of the scan's best
 _MODES, _DEPTH = 8, 12.0  # for starts: at most so many peaks, at most this far below the best
 
@@ -110,8 +111,8 @@ class ScanResult:
         Notes
         -----
         An ensemble does not carry walkers between narrow peaks, so each peak gets walkers in proportion to its share of the posterior,
-        estimated by importance sampling from a Gaussian that is fitted to it in five rounds; of the best eight peaks, those within 12 of the
-        best in ln L and worth at least three walkers. Within a peak walkers are draws from the fitted Gaussian.
+        estimated by importance sampling from a Gaussian fitted to it in six rounds. That is for the best eight peaks, within 12 of the
+        best in ln L, and worth at least three walkers. Within a peak walkers are draws from the fitted Gaussian.
         """
         n_dim = self.priors.n_dim
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n <= n_dim:
@@ -121,7 +122,7 @@ class ScanResult:
         modes = [_Mode.fitted(self, int(k), rng) for k in near]
         masses = np.array([mode.log_mass for mode in modes])
         if not np.any(np.isfinite(masses)):
-            masses = -np.arange(len(modes), dtype=np.float64) * math.inf if len(modes) > 1 else np.zeros(1)
+            masses[0] = 0.0
         share = np.exp(masses - masses.max())
         share[share / share.sum() * n < 3.0] = 0.0
         if not share.any():
@@ -260,10 +261,10 @@ def scan(
     Notes
     -----
     The step of the offset is max(w, 2 pi/T)/(4 pi) Hz, half of that for "whittle", whose phase runs along the band; that of the spacing
-    the same over the number of teeth in the band, so that the last tooth moves by one step (derived here). Per width the share of a tooth in
-    ln L is tabulated over its centre at amplitudes in ratios of 1.45, and combs are sums over the table. In a sampled band it is the best run of
-    at least ten teeth. Memory is that of the tables, about 8 B per amplitude and step of the offset in the band, and of the map: below
-    100 MB at T = 52 s. The best cells are evaluated exactly, and the distinct ones maximised by simplices.
+    the same over the number of teeth in the band: the last tooth moves by one step (derived here). Per width a tooth's share in ln L
+    is tabulated over its centre, at amplitudes in ratios of 1.45, and combs are sums over the table; in a sampled band over the best
+    run of at least ten teeth. Memory is that of the tables, about 16 B per amplitude and step of the offset in the band, and of the map:
+    below 100 MB at T = 52 s. The best cells are evaluated exactly, and the distinct ones that could be best maximised by simplices.
 
     Examples
     --------
@@ -276,7 +277,13 @@ def scan(
     >>> abs(found.theta[0] - 5.0) < 0.01
     True
     """
-    for name, value in (("n_spacing", n_spacing), ("n_offset", n_offset), ("n_phase", n_phase), ("n_refine", n_refine), ("n_peaks", n_peaks)):
+    for name, value in (
+        ("n_spacing", n_spacing),
+        ("n_offset", n_offset),
+        ("n_phase", n_phase),
+        ("n_refine", n_refine),
+        ("n_peaks", n_peaks),
+    ):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
             raise ConfigError(f"scan: {name} must be a positive integer, got {shown(value)}")
     if isinstance(steps, bool) or not isinstance(steps, int | float | np.number) or not 0.0 < float(steps) < math.inf:
@@ -308,7 +315,9 @@ def _widths(search: _Search, widths: ArrayLike | int | None) -> FloatArray:
     if not len(values) or np.any(values <= 0.0):
         raise ConfigError(f"scan: widths must be positive (rad/s), got {shown(widths)}")
     if np.any((values < low * (1.0 - 1e-9)) | (values > high * (1.0 + 1e-9))):
-        raise ConfigError(f"scan: widths must lie in the prior's range, {low:g} to {high:g} rad/s, got {values.min():g} to {values.max():g}")
+        raise ConfigError(
+            f"scan: widths must lie in the prior's range, {low:g} to {high:g} rad/s, got {values.min():g} to {values.max():g}"
+        )
     return values
 
 
@@ -457,16 +466,20 @@ def _refined(search: _Search, table: _Tables, widths: FloatArray, n_refine: int,
     inside = np.isfinite(values[:, 1])
     points, values = points[inside], values[inside]
     order = np.argsort(-values[:, 1], kind="stable")
-    chosen = _distinct(search, points[order], table)[:n_peaks]
-    found = [_climb(search, points[order[k]], table, rounds=1) for k in chosen]
+    found: list[tuple[FloatArray, float]] = []
+    best = -math.inf
+    for k in _distinct(search, points[order], table)[:n_peaks]:
+        if len(found) < _LEAST_PEAKS or _GAIN * values[order[k], 1] + _SHORT > best:
+            found.append(_climb(search, points[order[k]], table, rounds=1))
+            best = max(best, found[-1][1])
     found.sort(key=lambda peak: -peak[1])
     found = [_climb(search, theta, table, rounds=3) if k < 6 else (theta, value) for k, (theta, value) in enumerate(found)]
     found.sort(key=lambda peak: -peak[1])
     peaks = np.array([theta for theta, _ in found])
-    best = _distinct(search, peaks, table)
-    peaks = peaks[best]
+    kept = _distinct(search, peaks, table)
+    peaks = peaks[kept]
     amplitude = search.names.index("amplitude")
-    result = np.array([found[k][1] for k in best])
+    result = np.array([found[k][1] for k in kept])
     middles = np.sqrt(table.edges[1:] * table.edges[:-1])
     return ScanResult(
         search.original.parameters,
@@ -535,31 +548,22 @@ def _best_band(search: _Search, theta: FloatArray) -> FloatArray:
 
 def _distinct(search: _Search, thetas: FloatArray, table: _Tables) -> list[int]:
     """Rows that are no second image of a better one: combs whose teeth at both ends of the band lie within a step of each other."""
-    kept: list[int] = []
-    ends = np.array(table.band)
-    spacing = thetas[:, search.names.index("spacing")]
-    offset = thetas[:, search.names.index("offset")]
+    spacing, offset, width = (thetas[:, search.names.index(name)] for name in ("spacing", "offset", "width"))
     f0 = offset if search.engine.offset_unit == "Hz" else offset * spacing
-    steps = np.array([table.step(width) / table.steps for width in thetas[:, search.names.index("width")]])
+    near = 2.0 * np.array([table.step(value) for value in width]) / table.steps
+    low, high = (f0 + np.round((end - f0) / spacing) * spacing for end in table.band)
+    n_teeth = np.round((high - low) / spacing)
+    kept = np.zeros(len(thetas), dtype=np.bool_)
     for k in range(len(thetas)):
-        same = False
-        for j in kept:
-            near = 2.0 * max(steps[k], steps[j])
-            at = f0[j] + np.round((ends - f0[j]) / spacing[j]) * spacing[j]
-            off = (at - f0[k] + 0.5 * spacing[k]) % spacing[k] - 0.5 * spacing[k]
-            teeth_differ = abs(np.round((at[1] - f0[k]) / spacing[k]) - np.round((at[0] - f0[k]) / spacing[k])
-                               - np.round((at[1] - at[0]) / spacing[j]))  # fmt: skip
-            same = bool(np.all(np.abs(off) < near)) and teeth_differ == 0
-            if same:
-                break
-        if not same:
-            kept.append(k)
-    return kept
+        n_low, n_high = np.round((low[kept] - f0[k]) / spacing[k]), np.round((high[kept] - f0[k]) / spacing[k])
+        off = np.maximum(np.abs(low[kept] - f0[k] - n_low * spacing[k]), np.abs(high[kept] - f0[k] - n_high * spacing[k]))
+        kept[k] = not np.any((off < np.maximum(near[k], near[kept])) & (n_high - n_low == n_teeth[kept]))
+    return [int(k) for k in np.flatnonzero(kept)]
 
 
 @dataclass(frozen=True, eq=False)
 class _Local:
-    """Coordinates around a point in which a comb's parameters are nearly independent: spacing, a tooth near the middle, ln width, phases."""
+    """Coordinates around a point, nearly independent of each other: spacing, a tooth near the middle, ln width, phases."""
 
     search: _Search
     theta: FloatArray
@@ -575,6 +579,12 @@ class _Local:
         return cls(search, theta, search.middle(theta), scale)
 
     @property
+    def moves(self) -> list[int]:
+        """Coordinates that the prior leaves free."""
+        box = self.search.box
+        return [k for k, name in enumerate(("spacing", "offset", "width", *self.search.phases)) if box[name][1] > box[name][0]]
+
+    @property
     def origin(self) -> FloatArray:
         """Coordinates (n,) of the point."""
         values = dict(zip(self.search.names, self.theta.tolist(), strict=True))
@@ -583,17 +593,21 @@ class _Local:
 
     def thetas(self, points: FloatArray) -> FloatArray:
         """All parameters of points (k, n), inside the prior's box; band and amplitude as at the point."""
-        search, names = self.search, self.search.names
-        out = np.repeat(self.theta[None, :], len(points), axis=0)
-        spacing = np.clip(points[:, 0], *search.box["spacing"])
-        out[:, names.index("spacing")] = spacing
-        offset = search.with_offset(points[:, 1] - self.tooth * spacing, spacing)
-        out[:, names.index("offset")] = np.clip(offset, *search.box["offset"])
-        low, high = search.box["width"]
-        out[:, names.index("width")] = np.clip(np.exp(np.clip(points[:, 2], -700.0, 700.0)), low, high)
-        for k, name in enumerate(search.phases):
-            low, _ = search.box[name]
-            out[:, names.index(name)] = np.clip(low + (points[:, 3 + k] - low) % (2.0 * math.pi), *search.box[name])
+        box, names, origin = self.search.box, self.search.names, self.theta
+        places = [names.index(name) for name in ("spacing", "offset", "width", *self.search.phases)]
+        in_hertz, phases = self.search.engine.offset_unit == "Hz", [box[name] for name in self.search.phases]
+        (least, most), (low, high), (narrow, wide) = (box[name] for name in ("spacing", "offset", "width"))
+        rows = []
+        for spacing, centre, log_width, *turns in points.tolist():
+            step = min(max(spacing, least), most)
+            first = low if in_hertz else low * step
+            f0 = first + (centre - self.tooth * step - first) % step
+            row = [step, min(f0 if in_hertz else f0 / step, high), min(max(math.exp(min(max(log_width, -700.0), 700.0)), narrow), wide)]
+            row += [min(lower + (turn - lower) % (2.0 * math.pi), upper) for turn, (lower, upper) in zip(turns, phases, strict=True)]
+            rows.append(row)
+        out = np.repeat(origin[None, :], len(points), axis=0)
+        if rows:
+            out[:, places] = rows
         return out
 
 
@@ -631,7 +645,7 @@ def _simplex(local: _Local, size: float) -> FloatArray:
     from scipy import optimize
 
     origin, scale, search = local.origin, size * local.scale, local.search
-    moves = [k for k, name in enumerate(("spacing", "offset", "width", *search.phases)) if search.box[name][1] > search.box[name][0]]
+    moves = local.moves
     if not moves:
         return local.theta
 
@@ -699,7 +713,6 @@ class _Mode:
 
     @classmethod
     def _adapted(cls, local: _Local, rng: np.random.Generator) -> _Mode:
-        search = local.search
         mean, scale = _centre(local), _spread(local)
         root = np.diag(scale)
         log_mass, floor = -math.inf, math.inf
@@ -729,8 +742,7 @@ class _Mode:
         for turn in range(200):
             points = mean + size * rng.standard_normal((4 * n + 16, len(mean))) @ root.T
             good = _log_posterior(self.local, points) > self.floor
-            thetas = _full(self.local, points[good])
-            kept = np.vstack([kept, search.sampled_columns(thetas)])
+            kept = np.vstack([kept, search.sampled_columns(_full(self.local, points[good])[0])])
             if len(kept) >= n:
                 return kept[:n]
             if turn % 10 == 9:  # a needle beside what the fit has seen: closer to the peak
@@ -757,7 +769,7 @@ def _extra(search: _Search) -> list[str]:
 
 def _centre(local: _Local) -> FloatArray:
     names, theta = local.search.names, local.theta
-    return np.concatenate([local.origin, [theta[names.index(name)] for name in _extra(local.search)]])
+    return np.concatenate([local.origin[local.moves], [theta[names.index(name)] for name in _extra(local.search)]])
 
 
 def _spread(local: _Local) -> FloatArray:
@@ -767,31 +779,35 @@ def _spread(local: _Local) -> FloatArray:
     snr = max(float(search.engine.derived_many(theta[None, :])[0, 0]), 1.0)
     wide = {"amplitude": theta[search.names.index("amplitude")] / snr, "f_min": 0.5 * spacing, "f_max": 0.5 * spacing}
     extra = [max(wide[name], 1e-300) for name in _extra(search)]
-    return np.concatenate([min(1.0, 5.0 / snr) * local.scale, extra])
+    return np.concatenate([min(1.0, 5.0 / snr) * local.scale[local.moves], extra])
 
 
-def _full(local: _Local, points: FloatArray) -> FloatArray:
-    n = len(local.scale)
-    thetas = local.thetas(points[:, :n])
+def _full(local: _Local, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """All parameters of points in the coordinates of `_centre`, and the comb's local coordinates."""
+    moves = local.moves
+    combs = np.repeat(local.origin[None, :], len(points), axis=0)
+    combs[:, moves] = points[:, : len(moves)]
+    thetas = local.thetas(combs)
     for k, name in enumerate(_extra(local.search)):
-        thetas[:, local.search.names.index(name)] = points[:, n + k]
-    return thetas
+        thetas[:, local.search.names.index(name)] = points[:, len(moves) + k]
+    return thetas, combs
 
 
 def _log_posterior(local: _Local, points: FloatArray) -> FloatArray:
-    """Posterior density (ln) in the local coordinates, whose volume is that of the parameters times the width; -inf outside the box."""
+    """Posterior density (ln) in the coordinates of `_centre`; -inf outside the box."""
     search = local.search
-    low, high = search.box["width"]
-    thetas = _full(local, points)
-    inside = (points[:, 0] >= search.box["spacing"][0]) & (points[:, 0] <= search.box["spacing"][1])
-    inside &= (points[:, 2] >= math.log(low)) & (points[:, 2] <= math.log(high))
-    out = np.full(len(points), -np.inf)
-    out[inside] = search.log_prior(thetas[inside]) + points[inside, 2]
+    thetas, combs = _full(local, points)
+    # Dtheta/dy is the width, and one over the spacing for an offset in spacings; what is fixed only adds a constant.
+    out = search.log_prior(thetas) + combs[:, 2]
+    if search.engine.offset_unit == "spacing":
+        out -= np.log(combs[:, 0].clip(min=1e-300))
+    for k, values in ((0, combs[:, 0]), (2, np.exp(combs[:, 2].clip(-700.0, 700.0)))):
+        low, high = search.box[("spacing", "offset", "width")[k]]
+        if high > low:
+            out[(values < low) | (values > high)] = -np.inf
     inside = np.isfinite(out)
     if np.any(inside):
         out[inside] += search.original.log_likelihood_many(search.original_columns(thetas[inside]))
-        if search.engine.offset_unit == "spacing":
-            out[inside] -= np.log(thetas[inside, search.names.index("spacing")])
     return out
 
 
@@ -829,7 +845,9 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
         raise ConfigError("check_against_scan: the scan is of another engine (data, phase, amplitude or band differ); scan this one")
     unknown = [name for name in posterior.names if name not in (*engine.parameters, "amplitude")]
     if unknown or not set(posterior.names):
-        raise ConfigError(f"check_against_scan: the posterior has '{unknown[0]}', the engine has not: {nearest_names(unknown[0], engine.parameters)}")
+        raise ConfigError(
+            f"check_against_scan: the posterior has '{unknown[0]}', the engine has not: {nearest_names(unknown[0], engine.parameters)}"
+        )
     best = _best_of_run(posterior, engine)
     supports = dict(posterior.meta.get("supports") or {})
     counts = np.ones(len(result.peaks), dtype=np.bool_)

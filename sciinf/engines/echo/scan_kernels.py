@@ -14,7 +14,7 @@ from numba import float32, float64, int64, types
 from sciinf.engines.echo.amplitude_kernels import E_SUM, LIMIT, log_shape, maximum
 from sciinf.engines.echo.kernels import BIN, DURATION, FIRST_BIN, N_BINS, N_DETECTORS, N_FLOATS, N_SUMS, PHASE, WHITTLE, collect
 from sciinf.numerics.bessel import log_i0
-from sciinf.numerics.jit import INTS, MATRIX, VECTOR, kernel
+from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
 
 __all__ = ["LEAST_TEETH", "profiles_many", "sweep", "tooth_scores", "tooth_sums"]
 
@@ -24,6 +24,8 @@ LEAST_TEETH = 10
 _EDGE = 1.0 - 1e-9
 _TWO_PI = 2.0 * math.pi
 _SCORES = types.Array(float32, 2, "C")
+_RANGES = types.Array(int64, 2, "C")
+_ROW = types.Array(float32, 1, "C")
 _TABLE = types.Array(float32, 3, "C")
 
 
@@ -31,8 +33,8 @@ _TABLE = types.Array(float32, 3, "C")
 def _window(centre, cut, df, floats, ints):
     """First and last bin of the data, counted from its first, within ``cut`` (rad/s) of a centre in Hz."""
     half, first_bin = cut / _TWO_PI, ints[FIRST_BIN]
-    first = max(int(math.ceil((centre - half) / df)), first_bin)
-    last = min(int(math.floor((centre + half) / df)), first_bin + ints[N_BINS] - 1)
+    first = max(math.ceil((centre - half) / df), first_bin)
+    last = min(math.floor((centre + half) / df), first_bin + ints[N_BINS] - 1)
     return first - first_bin, last - first_bin
 
 
@@ -104,7 +106,15 @@ def tooth_scores(amplitudes, sums, each, ints):
     return out
 
 
-@kernel(types.void(_TABLE, int64, int64, int64, int64, int64, float64, float64, float64, types.Array(float32, 1, "C"), _SCORES, int64), reassociate=True)
+@inline_kernel
+def _neighbours(table, k, m, finer, centre, step):
+    """Scores at amplitude ``k`` of the teeth at ``centre`` (counted from the table's first, in Hz) and its m - 1 successors."""
+    at = math.floor(centre / step + 0.5)
+    first = at // finer
+    return table[at - first * finer, k, first : first + m]
+
+
+@kernel(types.void(_TABLE, int64, int64, int64, int64, int64, float64, float64, float64, _ROW, _SCORES, int64), reassociate=True)
 def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best, scratch, runs):
     """Largest of ``best`` and the sums over teeth at amplitude ``k`` of the combs whose tooth 0 is at ``start`` + i finer step, i < m.
 
@@ -118,16 +128,28 @@ def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best
         for i in range(m):
             low[i] = np.float32(1e30)
             most[i] = np.float32(-1e30)
-    for n in range(n_first, n_last + 1):
-        at = int(math.floor((start + n * spacing) / step + 0.5))
-        part = table[at % finer, k, at // finer : at // finer + m]
+    n = n_first
+    while runs == 0 and n + 3 <= n_last:
+        # Four teeth at a time: the sums are read and written once for them.
+        one, two = (
+            _neighbours(table, k, m, finer, start + n * spacing, step),
+            _neighbours(table, k, m, finer, start + (n + 1) * spacing, step),
+        )
+        three, four = (
+            _neighbours(table, k, m, finer, start + (n + 2) * spacing, step),
+            _neighbours(table, k, m, finer, start + (n + 3) * spacing, step),
+        )
+        for i in range(m):
+            total[i] += (one[i] + two[i]) + (three[i] + four[i])
+        n += 4
+    while n <= n_last:
+        part = _neighbours(table, k, m, finer, start + n * spacing, step)
         if runs == 0:
             for i in range(m):
                 total[i] += part[i]
         else:
-            slot = (n - n_first) % LEAST_TEETH
+            slot, done = (n - n_first) % LEAST_TEETH, n - n_first + 1
             before = scratch[3 + slot, :m]
-            done = n - n_first + 1
             if done > LEAST_TEETH:
                 # What this slot holds is the sum before the tooth that lies LEAST_TEETH back; with this tooth the run is one longer.
                 for i in range(m):
@@ -139,6 +161,7 @@ def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best
                 oldest = scratch[3 + (slot + 1) % LEAST_TEETH, :m]
                 for i in range(m):
                     most[i] = max(most[i], total[i] - min(low[i], oldest[i]))
+        n += 1
     if runs == 1:
         for i in range(m):
             best[i] = max(best[i], most[i])
@@ -147,15 +170,15 @@ def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best
             best[i] = max(best[i], total[i])
 
 
-@kernel(types.void(_TABLE, float64, int64, MATRIX, types.Array(int64, 2, "C"), int64, MATRIX, types.Array(int64, 1, "C"), VECTOR, MATRIX))
+@kernel(types.void(_TABLE, float64, int64, MATRIX, _RANGES, int64, MATRIX, INTS, VECTOR, MATRIX))
 def sweep(table, step, finer, combs, ranges, runs, grid, rows, top, found):
     """Sums over teeth for every spacing and offset.
 
     ``table`` (finer, n_amplitudes, n) float32: tooth scores at centres ``step`` (Hz) apart, the centre number finer i + p in [p, :, i].
     ``combs`` (n, 2): spacing, and the first offset counted from the table's first centre, in Hz. ``ranges`` (n, 5): number of offsets,
     first and last tooth, first and one past the last amplitude. ``runs`` = 1 where the band is free. ``grid`` (n_rows, n_columns) is
-    raised to the largest sum per cell, rows by ``rows``, columns by the phase of the comb; ``top`` (n_spacings,) gets the largest sum of
-    each spacing, ``found`` (n, 2) its offset's number and ``combs``'s phase of tooth 0 at the first offset goes in by the caller as found[:, 1].
+    raised to the largest sum per cell, rows by ``rows``, columns by the comb's offset in spacings. ``top`` (n,) gets each spacing's
+    largest sum; ``found`` (n, 2) gets the number of its offset, and holds the first offset in spacings.
     """
     most = 0
     for s in range(combs.shape[0]):
