@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 import sciinf
 from sciinf.core.errors import ConfigError, PriorError
+from sciinf.core.parameter import Parameter
+from sciinf.core.prior_base import Fixed
+from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines import echo
 from sciinf.engines.echo import EchoSearch, Psd, Remnant, Spectrum, check_against_scan, kernels
@@ -256,8 +259,12 @@ def test_bad_options() -> None:
         scan(engine, widths=0)
     with pytest.raises(ConfigError, match="remnant"):
         scan(EchoSearch(engine.spectra[0]))
-    with pytest.raises(PriorError, match="say nothing of offset"):
-        scan(engine, priors=sciinf.PriorSet([sciinf.Parameter("spacing", Uniform(1, 10)), sciinf.Parameter("width", Uniform(1, 2))]))
+    with pytest.raises(ConfigError, match="needs a prior for offset"):
+        scan(engine, priors=PriorSet([Parameter("spacing", Uniform(1, 10)), Parameter("width", Uniform(1, 2))]))
+    with pytest.raises(ConfigError, match="did you mean 'spacing'"):
+        scan(engine, priors=PriorSet([Parameter("spacin", Uniform(1, 10))]))
+    with pytest.raises(PriorError, match="width must have a positive, finite range, got 0 to 1"):
+        scan(engine, priors=engine.default_priors().replace(width=Uniform(0, 1)))
     with pytest.raises(ConfigError, match="n must be an integer above the number of sampled parameters, 3; got 3"):
         scan(engine, steps=2.0).starts(3, np.random.default_rng(1))
 
@@ -266,7 +273,7 @@ def test_fixed_parameters() -> None:
     """A width held fixed: starts have the columns of the priors."""
     engine, true = injected(4.0, 0.25)
     free = engine.default_priors()
-    priors = free.replace(width=sciinf.core.priors.Fixed(0.25))
+    priors = free.replace(width=Fixed(0.25))
     result = scan(engine, priors=priors)
     assert result.theta[2] == 0.25
     assert result.log_likelihood >= engine.maximise_amplitude(true)[1]
