@@ -731,7 +731,7 @@ class _Mode:
             mean = share @ points
             centred = points - mean
             covariance = (share[:, None] * centred).T @ centred + np.diag((1e-3 * scale) ** 2)
-            root = np.linalg.cholesky(covariance)
+            root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         return cls(local, mean, root, log_mass, floor)
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:

@@ -320,7 +320,8 @@ def test_two_peaks_share_the_walkers() -> None:
 
 @pytest.mark.slow
 def test_emcee_from_the_scan_agrees_with_a_nested_run() -> None:
-    """Means within five standard errors, widths within the Monte Carlo error of a variance (five of 2/n in the square)."""
+    """Quantiles within five standard errors. Of the Gaussian's quantiles those at 0.16 and 0.84 have the largest, sqrt(p (1 - p)) over the
+    density: 1.52 sigma / sqrt(n). Aliases of tiny weight, far off, rule the standard deviation, so it is not compared."""
     engine, _ = injected(4.0, 0.5, snr=12.0)
     problem = sciinf.Problem(engine, engine.default_priors())
     result = scan(engine)
@@ -328,9 +329,10 @@ def test_emcee_from_the_scan_agrees_with_a_nested_run() -> None:
     nested = sciinf.sample(problem, sciinf.Dynesty(n_live=1000), seed=1, progress=False)
     assert chain.status == "ok"
     n = min(chain.ess, nested.ess)
-    sigma = nested.std()
-    assert np.all(np.abs(chain.mean() - nested.mean()) < 5.0 * sigma * math.sqrt(2.0 / n))
-    assert np.all(np.abs(chain.std() / sigma - 1.0) < 5.0 * math.sqrt(2.0 / n))
+    levels = np.array([0.16, 0.5, 0.84])
+    one, other = chain.quantile(levels), nested.quantile(levels)
+    sigma = 0.5 * (other[2] - other[0])
+    assert np.all(np.abs(one - other) < 5.0 * 1.52 * sigma * math.sqrt(2.0 / n))
     for posterior in (chain, nested):
         assert check_against_scan(posterior, engine, result).status == "ok"
 
