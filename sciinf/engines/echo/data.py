@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sciinf.core.arrays import as_float_array, finite_array
 from sciinf.core.errors import ConfigError, DataError, DataTypeError, SciinfWarning, shown
 from sciinf.core.fingerprint import sha256_of
+from sciinf.core.user_paths import what_is_at
 
 __all__ = ["EchoWarning", "Psd", "Spectrum", "Strain", "check_spectra", "fourier_bins", "read_gwosc", "samples_in"]
 
@@ -574,7 +575,7 @@ def read_gwosc(path: str | Path, start: float | None = None, duration: float | N
     try:
         stream = h5py.File(path, "r")
     except OSError as error:
-        reason = "no such file" if not Path(path).exists() else "not an HDF5 file, or truncated"
+        reason = "no such file" if not what_is_at(Path(path)) else "not an HDF5 file, or truncated"
         raise DataError(f"{name}: cannot be read ({reason}); expected a GWOSC strain file (HDF5)") from error
     with stream:
         series = _gwosc_value(stream, "strain/Strain", name)
