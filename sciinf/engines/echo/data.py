@@ -25,6 +25,7 @@ BoolArray = NDArray[np.bool_]
 
 _ZERO_SHARE = 0.01
 _LEVEL_RANGE = (0.7, 1.4)
+_LONGEST_NAME = 160
 _ROUNDING = 1e-9  # relative: T = n dt in float64, whatever the sampling rate
 
 
@@ -210,8 +211,14 @@ class Psd:
         return sha256_of("psd", self.frequency, self.density)
 
 
-def _two_columns(path: str | Path) -> tuple[FloatArray, FloatArray]:
+def _shown_name(path: str | Path) -> str:
+    """A file's name without its folder, short."""
     name = Path(path).name
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+
+
+def _two_columns(path: str | Path) -> tuple[FloatArray, FloatArray]:
+    name = _shown_name(path)
     try:
         rows = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as error:
@@ -328,7 +335,7 @@ class Spectrum:
         return np.asarray(np.where(good, self.values, 0.0) * scale, dtype=np.complex128)
 
     def psd_level(self, first: int, last: int) -> float:
-        """q = median(4 df |d|^2 / (2 S)) / ln 2 over the used bins first..last: 1 for Gaussian noise, 2 where S is two-sided."""
+        """q = median(4 df abs(d)^2 / (2 S)) / ln 2 over the used bins first..last: 1 for Gaussian noise, 2 where S is two-sided."""
         bins = first + np.flatnonzero(self.used[first : last + 1])
         power = 2.0 / self.duration * np.abs(self.values[bins]) ** 2 / self.psd[bins]
         return float(np.median(power) / math.log(2.0))
@@ -571,7 +578,7 @@ def read_gwosc(path: str | Path, start: float | None = None, duration: float | N
     """
     import h5py
 
-    name = Path(path).name
+    name = _shown_name(path)
     try:
         stream = h5py.File(path, "r")
     except OSError as error:
