@@ -74,7 +74,7 @@ class Barrier:
     omega : (m,) float64 array
         1/M, increasing; at least four.
     power : (m,) float64 array
-        |R_BH|^2, not negative; slightly above 1 where the hole is superradiant.
+        abs(R_BH)^2, not negative; slightly above 1 where the hole is superradiant.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sciinf.core.arrays import as_float_array, finite_array
 from sciinf.core.errors import ConfigError, DataError, DataTypeError, SciinfWarning, shown
 from sciinf.core.fingerprint import sha256_of
+from sciinf.core.user_paths import what_is_at
 
 __all__ = ["EchoWarning", "Psd", "Spectrum", "Strain", "check_spectra", "fourier_bins", "read_gwosc", "samples_in"]
 
@@ -24,6 +25,7 @@ BoolArray = NDArray[np.bool_]
 
 _ZERO_SHARE = 0.01
 _LEVEL_RANGE = (0.7, 1.4)
+_LONGEST_NAME = 160
 _ROUNDING = 1e-9  # relative: T = n dt in float64, whatever the sampling rate
 
 
@@ -209,8 +211,14 @@ class Psd:
         return sha256_of("psd", self.frequency, self.density)
 
 
-def _two_columns(path: str | Path) -> tuple[FloatArray, FloatArray]:
+def _shown_name(path: str | Path) -> str:
+    """A file's name without its folder, short."""
     name = Path(path).name
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+
+
+def _two_columns(path: str | Path) -> tuple[FloatArray, FloatArray]:
+    name = _shown_name(path)
     try:
         rows = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as error:
@@ -327,7 +335,7 @@ class Spectrum:
         return np.asarray(np.where(good, self.values, 0.0) * scale, dtype=np.complex128)
 
     def psd_level(self, first: int, last: int) -> float:
-        """q = median(4 df |d|^2 / (2 S)) / ln 2 over the used bins first..last: 1 for Gaussian noise, 2 where S is two-sided."""
+        """q = median(4 df abs(d)^2 / (2 S)) / ln 2 over the used bins first..last: 1 for Gaussian noise, 2 where S is two-sided."""
         bins = first + np.flatnonzero(self.used[first : last + 1])
         power = 2.0 / self.duration * np.abs(self.values[bins]) ** 2 / self.psd[bins]
         return float(np.median(power) / math.log(2.0))
@@ -570,11 +578,11 @@ def read_gwosc(path: str | Path, start: float | None = None, duration: float | N
     """
     import h5py
 
-    name = Path(path).name
+    name = _shown_name(path)
     try:
         stream = h5py.File(path, "r")
     except OSError as error:
-        reason = "no such file" if not Path(path).exists() else "not an HDF5 file, or truncated"
+        reason = "no such file" if not what_is_at(Path(path)) else "not an HDF5 file, or truncated"
         raise DataError(f"{name}: cannot be read ({reason}); expected a GWOSC strain file (HDF5)") from error
     with stream:
         series = _gwosc_value(stream, "strain/Strain", name)

@@ -73,10 +73,10 @@ class EchoSearch:
 
     Notes
     -----
-    With h_j = A u_j (`CombTemplate`), <.> sums over bins of weight 4 df / S_j: "whittle" has sum Re(conj(h_j) d_j) - |h_j|^2 / 2, "bin"
-    sum_j ln I0(|d_j h_j|) - |h_j|^2 / 2, and "mode" sum_n ln I0(|sum_{j in n} conj(h_j) d_j|) - sum_j |h_j|^2 / 2, a flat prior of each
-    phase integrated out (arXiv:2308.01017, arXiv:2512.24730). In a network d/S and 1/S become sums over detectors with their responses,
-    delays and phase shifts. f_min and f_max enter by the bins they admit: ln L is piecewise constant in them.
+    With h_j = A u_j (`CombTemplate`), <.> sums over bins of weight 4 df / S_j: "whittle" has sum Re(conj(h_j) d_j) - abs(h_j)^2 / 2,
+    "bin" sum_j ln I0(abs(d_j h_j)) - abs(h_j)^2 / 2, and "mode" sum_n ln I0(abs(sum_{j in n} conj(h_j) d_j)) - sum_j abs(h_j)^2 / 2, a
+    flat prior of each phase integrated out (arXiv:2308.01017, arXiv:2512.24730). In a network d/S and 1/S become sums over detectors
+    with their responses, delays and phase shifts. f_min and f_max enter by the bins they admit: ln L is piecewise constant in them.
 
     Examples
     --------

@@ -200,7 +200,9 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     top.set_ylabel(r"largest $\ln L$")
     # most of a scan is far finer than a picture: keep the largest value of every pixel
     pixels, edges = _coarse(finite, spacing, _ROWS)
-    mesh = bottom.pcolormesh(edges, _edges(offset), pixels.T, cmap="magma", shading="flat", rasterized=True, vmin=float(np.nanmedian(pixels)))
+    mesh = bottom.pcolormesh(
+        edges, _edges(offset), pixels.T, cmap="magma", shading="flat", rasterized=True, vmin=float(np.nanmedian(pixels))
+    )
     i, j = np.unravel_index(int(np.nanargmax(finite)), finite.shape)
     bottom.plot(spacing[i], offset[j], "o", ms=11, mfc="none", mec="white", mew=1.4, label="best of the scan")
     if point is not None:

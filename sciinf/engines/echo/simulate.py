@@ -234,7 +234,7 @@ def _same_bins(one: Spectrum, other: Spectrum) -> None:
 
 
 def optimal_snr(spectrum: Spectrum, f_min: float = 0.0, f_max: float = math.inf) -> float:
-    """sqrt(sum 4 df |h_j|^2 / S_j) over the used bins with f_min <= f_j < f_max (Hz), ``spectrum`` being a signal without noise.
+    """sqrt(sum 4 df abs(h_j)^2 / S_j) over the used bins with f_min <= f_j < f_max (Hz), ``spectrum`` being a signal without noise.
 
     Zero frequency and the last bin are left out; so are bins where the signal is 0.
 
