@@ -10,7 +10,7 @@ export NUMBA_NUM_THREADS ?= 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow validate lint docs bench clean help
+.PHONY: demo test test-slow validate docs bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets

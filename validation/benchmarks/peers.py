@@ -110,9 +110,11 @@ def by_ultranest(known: AnalyticProblem, seed: int) -> Outcome:
 
     functions = adapters.as_callables(known.problem)
     np.random.seed(seed)  # noqa: NPY002 - UltraNest draws from the global generator
-    sampler = ultranest.ReactiveNestedSampler(
-        list(known.problem.names), functions.log_likelihood_many, functions.prior_transform_many, vectorized=True
-    )
+
+    def log_likelihood(thetas: np.ndarray) -> np.ndarray:
+        return np.maximum(functions.log_likelihood_many(thetas), -1e100)  # it takes no -inf
+
+    sampler = ultranest.ReactiveNestedSampler(list(known.problem.names), log_likelihood, functions.prior_transform_many, vectorized=True)
     found = sampler.run(min_num_live_points=N_LIVE, show_status=False, viz_callback=False)
     weights = np.asarray(found["weighted_samples"]["weights"])
     return Outcome(int(found["ncall"]), float(found["logz"]), float(found["logzerr"]), float(weights.sum() ** 2 / np.sum(weights**2)))

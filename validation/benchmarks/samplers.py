@@ -270,13 +270,15 @@ def process_seconds(call: Callable[[], Any], rounds: int = 3) -> float:
     return min(values)
 
 
+def _log_gauss(thetas: np.ndarray, floats: np.ndarray) -> np.ndarray:
+    return np.asarray(kernels.gauss_many(np.ascontiguousarray(thetas), floats, np.empty(0, dtype=np.int64), np.empty(0)))
+
+
 def gauss6() -> Problem:
     """gauss10's likelihood and prior in six dimensions."""
-    names, floats, ints = [f"x{i}" for i in range(6)], np.array([0.95]), np.empty(0, dtype=np.int64)
-    engine = FunctionEngine(
-        lambda thetas, data: kernels.gauss_many(np.ascontiguousarray(thetas), data, ints, np.empty(0)),
-        names, data=floats, compiled=CompiledLikelihood(kernels.gauss, floats, ints, workspace_size=0), vectorized=True, version="1",
-    )  # fmt: skip
+    names, floats = [f"x{i}" for i in range(6)], np.array([0.95])
+    compiled = CompiledLikelihood(kernels.gauss, floats.copy(), np.empty(0, dtype=np.int64), workspace_size=0)
+    engine = FunctionEngine(_log_gauss, names, data=floats, compiled=compiled, vectorized=True, version="1")
     return Problem(engine, PriorSet([Parameter(name, Uniform(-10.0, 10.0)) for name in names]), name="gauss6")
 
 

@@ -126,7 +126,7 @@ def mode_table(engine: EchoSearch, theta: ArrayLike) -> ModeTable:
         strength, share = np.abs(kappa), log_i0_many(np.abs(kappa))
     elif engine.phase == "bin":
         each = np.abs(comb.matched[inside])
-        strength, share = np.bincount(at, each, n), np.bincount(at, log_i0_many(each), n)
+        strength, share = (np.asarray(np.bincount(at, part, n), dtype=np.float64) for part in (each, log_i0_many(each)))
     else:
         strength = share = kappa.real
     counts = np.bincount(at, minlength=n).astype(np.int64)

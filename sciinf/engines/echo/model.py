@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sciinf.core.engine import CompiledLikelihood
+from sciinf.core.engine import Background, CompiledLikelihood
 from sciinf.core.errors import ConfigError, DataTypeError, LikelihoodError, PriorError, nearest_names, shown
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.prior_set import PriorSet
@@ -21,7 +21,9 @@ from sciinf.engines.echo.priors import Remnant, amplitude_prior, fixed_band_prio
 from sciinf.engines.echo.template import CombTemplate, band_slice
 
 if TYPE_CHECKING:
+    from sciinf.core.problem import Problem
     from sciinf.engines.echo.diagnostics import ModeTable
+    from sciinf.engines.echo.recipe import OffSource
     from sciinf.results.posterior import Posterior
 
 __all__ = ["EchoSearch", "Phase"]
@@ -58,6 +60,8 @@ class EchoSearch:
         Sets scales and priors of a sampled band, and restricts the data read to its band.
     amplitude_scale : float, optional
         m, in s. None: from these data. It stays as it is in `with_data`, so that a prior does not follow the data.
+    off_source : OffSource, optional
+        What time slides are made of, for `background`; workers do not get it.
 
     Raises
     ------
@@ -93,6 +97,7 @@ class EchoSearch:
     offset_unit: Literal["spacing", "Hz"] = "spacing"
     remnant: Remnant | None = None
     amplitude_scale: float | None = None
+    off_source: OffSource | None = field(default=None, repr=False)
     spectra: tuple[Spectrum, ...] = field(init=False, repr=False)
     parameters: tuple[str, ...] = field(init=False)
     psd_levels: tuple[float, ...] = field(init=False, repr=False)
@@ -101,6 +106,7 @@ class EchoSearch:
 
     derived_names: ClassVar[tuple[str, ...]] = ("snr", "quality", "amplitude_times_width", "n_teeth", "n_bins")
     can_simulate: ClassVar[bool] = True
+    breakdown_unit: ClassVar[str] = "ln L"
 
     def __post_init__(self) -> None:
         self._check_options()
@@ -131,8 +137,9 @@ class EchoSearch:
         if isinstance(self.amplitude, str):
             if self.amplitude not in ("sampled", "marginalised"):
                 raise ConfigError(
-                    f"EchoSearch: no amplitude {shown(self.amplitude)}: {nearest_names(self.amplitude, ('sampled', 'marginalised'))}, or a prior "
-                    "to marginalise over, Uniform(low, high) or LogUniform(low, high)"
+                    f"EchoSearch: no amplitude {shown(self.amplitude)}: "
+                    f"{nearest_names(self.amplitude, ('sampled', 'marginalised'))}, or a prior to marginalise over, "
+                    "Uniform(low, high) or LogUniform(low, high)"
                 )
         elif type(self.amplitude) not in (Uniform, LogUniform):
             raise ConfigError(
@@ -145,7 +152,9 @@ class EchoSearch:
         """A fixed band becomes a pair of floats inside (0, Nyquist)."""
         if isinstance(self.band, str):
             if self.band != "sampled":
-                raise ConfigError(f"EchoSearch: no band {shown(self.band)}: {nearest_names(self.band, ('sampled',))}, or (f_min, f_max) in Hz")
+                raise ConfigError(
+                    f"EchoSearch: no band {shown(self.band)}: {nearest_names(self.band, ('sampled',))}, or (f_min, f_max) in Hz"
+                )
             if self.amplitude == "marginalised" and self.remnant is None and self.amplitude_scale is None:
                 raise ConfigError(
                     "EchoSearch: the amplitude's prior needs the band of the search, and a sampled band needs the remnant for it: "
@@ -249,7 +258,9 @@ class EchoSearch:
         if values.dtype.kind not in "fiu":
             raise DataTypeError(f"EchoSearch: theta must hold real numbers, got dtype {values.dtype}")
         if values.ndim not in (1, 2) or values.shape[-1] != len(self.parameters):
-            raise ConfigError(f"EchoSearch: theta must be ({', '.join(self.parameters)}) of shape ({len(self.parameters)},), got {values.shape}")
+            raise ConfigError(
+                f"EchoSearch: theta must be ({', '.join(self.parameters)}) of shape ({len(self.parameters)},), got {values.shape}"
+            )
         return np.array(values, dtype=np.float64, order="C")
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
@@ -287,8 +298,18 @@ class EchoSearch:
     def domain(self) -> dict[str, tuple[float, float]]:
         """Spacing, width > 0, amplitude >= 0, band inside `band_limits`."""
         low, high = self.band_limits
-        box = {"spacing": (0.0, math.inf), "width": (0.0, math.inf), "amplitude": (0.0, math.inf), "f_min": (low, high), "f_max": (low, high)}
+        box = {
+            "spacing": (0.0, math.inf),
+            "width": (0.0, math.inf),
+            "amplitude": (0.0, math.inf),
+            "f_min": (low, high),
+            "f_max": (low, high),
+        }
         return {name: box[name] for name in self.parameters if name in box}
+
+    def edges(self) -> dict[str, tuple[float, float]]:
+        """None of the box's ends is one that a posterior should keep away from: a comb may reach the end of the band."""
+        return {}
 
     def fingerprint(self) -> str:
         """sha256 over the bins read, their weights, the template's constants, phase, amplitude prior and kernel version."""
@@ -311,7 +332,10 @@ class EchoSearch:
 
     def with_data(self, data: Spectrum | tuple[Spectrum, ...]) -> EchoSearch:
         """The same search on other data; the amplitude's scale, and so its prior, stays as it is frozen here."""
-        return replace(self, strain=data, psd=None)
+        return replace(self, strain=data, psd=None, off_source=None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "off_source": None}
 
     def simulate(self, theta: NDArray[np.float64], rng: np.random.Generator) -> Spectrum | tuple[Spectrum, ...]:
         """Noise of the PSD in the bins that may be read, and a comb whose phases are drawn as the likelihood assumes.
@@ -361,7 +385,9 @@ class EchoSearch:
             wrong.append("f_max < f_min")
         if wrong:
             shown_theta = ", ".join(f"{name}={value:g}" for name, value in values.items())
-            raise LikelihoodError(f"EchoSearch: no comb at {shown_theta}: {', '.join(wrong)} out of range (spacing, width > 0, amplitude >= 0)")
+            raise LikelihoodError(
+                f"EchoSearch: no comb at {shown_theta}: {', '.join(wrong)} out of range (spacing, width > 0, amplitude >= 0)"
+            )
         return values
 
     def offset_hz(self, values: Mapping[str, float]) -> float:
@@ -418,6 +444,20 @@ class EchoSearch:
         """Share of each tooth in ln L, by its number."""
         table = self.modes(theta)
         return {f"tooth {n}": share for n, share in zip(table.tooth.tolist(), table.log_likelihood.tolist(), strict=True)}
+
+    def check(self, posterior: Posterior) -> Posterior:
+        """The posterior, with status "missed_mode" where an exhaustive scan finds a comb of clearly larger ln L."""
+        try:
+            from sciinf.engines.echo.scan import check_against_scan
+        except ModuleNotFoundError:  # until the scan is there
+            return posterior
+        checked: Posterior = check_against_scan(posterior, self)
+        return checked
+
+    def background(self, problem: Problem) -> Background | None:
+        """Time slides of off-source segments and the p-value that they give, or None where there are none."""
+        off = self.off_source
+        return None if off is None else Background(lambda: off.problems(self, problem.priors), off.judge, off.figure)
 
     def figures(self, posterior: Posterior) -> dict[str, Any]:
         """Whitened spectrum with the teeth, and the modes' statistics, at the best sample."""

@@ -51,7 +51,7 @@ class SearchEngine(Protocol):
         """Names, the reference detector first."""
 
     @property
-    def amplitude_scale(self) -> float:
+    def amplitude_scale(self) -> float | None:
         """Mean absolute value of the noise's Fourier data over the band, in s for strain."""
 
     @property
