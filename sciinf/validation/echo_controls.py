@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sciinf.core.fingerprint import sha256_of
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
-from sciinf.engines.echo import EchoSearch, Remnant, Spectrum
+from sciinf.engines.echo import EchoSearch, EchoWarning, Remnant, Spectrum
 from sciinf.engines.echo.benchmarks import ROUND_TRIP
 from sciinf.engines.echo.simulate import benchmark
 from sciinf.validation.echo_checks import Phase
@@ -30,11 +31,13 @@ class WrongNoise:
 
     truth: EchoSearch
     factor: float
+    _analysis: EchoSearch = field(init=False, repr=False)
 
-    @property
-    def _analysis(self) -> EchoSearch:
+    def __post_init__(self) -> None:
         scaled = tuple(replace(item, psd=self.factor * item.psd) for item in self.truth.spectra)
-        return self.truth.with_data(scaled if len(scaled) > 1 else scaled[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EchoWarning)  # the level is wrong on purpose
+            object.__setattr__(self, "_analysis", self.truth.with_data(scaled if len(scaled) > 1 else scaled[0]))
 
     @property
     def parameters(self) -> tuple[str, ...]:

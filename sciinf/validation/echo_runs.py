@@ -59,7 +59,9 @@ def best_of(problem: Problem, draws: NDArray[np.float64]) -> tuple[NDArray[np.fl
         theta = start + width * x
         return -problem.log_likelihood(theta) if problem.log_prior(theta) > -math.inf else math.inf
 
-    found = optimize.minimize(cost, np.zeros(len(start)), method="Nelder-Mead", options={"maxfev": 2000, "xatol": 1e-3, "fatol": 1e-3})
+    simplex = np.vstack([np.zeros(len(start)), np.eye(len(start))])
+    options = {"maxfev": 2000, "xatol": 1e-3, "fatol": 1e-3, "initial_simplex": simplex}
+    found = optimize.minimize(cost, np.zeros(len(start)), method="Nelder-Mead", options=options)
     return start + width * found.x, max(-float(found.fun), float(values.max()))
 
 
