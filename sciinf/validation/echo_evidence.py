@@ -61,8 +61,8 @@ def cases(phases: tuple[Phase, ...], injections: int, seed: int) -> list[Case]:
             signal = comb(data, offset_hz=1.26, band=_BAND, phase=phase, rng=None if phase == "whittle" else rng, **truth)  # type: ignore[arg-type]
             engine = EchoSearch(inject(data, signal), phase=phase, amplitude=_AMPLITUDE, band=_BAND, offset_unit="Hz")
             members = [
-                Parameter("spacing", Uniform(truth["spacing"] - 0.06, truth["spacing"] + 0.06)),
-                Parameter("offset", Uniform(0.56, 1.96)),
+                Parameter("spacing", Uniform(truth["spacing"] - 0.03, truth["spacing"] + 0.03)),
+                Parameter("offset", Uniform(0.96, 1.56)),
                 Parameter("width", LogUniform(0.25, 2.0)),
             ]
             made.append(Case(f"comb {i + 1}, {phase}", engine, PriorSet(members)))
@@ -102,7 +102,7 @@ def compared(case: Case, n_live: int, largest: int, seed: int, workers: Workers)
     """dynesty on the marginalised and the sampled problem against the grid; and the grid's ln Z."""
     value, moved, n = quadrature(case.marginalised, 40, largest, seed)
     verdicts = [Verdict(f"evidence, {case.label}: grid settled", moved, None, n, moved < _STABLE, "last two moves of ln Z; bound 0.01")]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kind, problem in (("marginalised", case.marginalised), ("sampled", case.sampled)):
         run = campaign_over([problem], Dynesty(n_live=n_live), seed, workers=workers)
         found, error = float(run.log_evidence[0]), float(run.log_evidence_error[0])

@@ -59,7 +59,9 @@ def best_of(problem: Problem, draws: NDArray[np.float64]) -> tuple[NDArray[np.fl
         theta = start + width * x
         return -problem.log_likelihood(theta) if problem.log_prior(theta) > -math.inf else math.inf
 
-    found = optimize.minimize(cost, np.zeros(len(start)), method="Nelder-Mead", options={"maxfev": 2000, "xatol": 1e-3, "fatol": 1e-3})
+    simplex = np.vstack([np.zeros(len(start)), np.eye(len(start))])
+    options = {"maxfev": 2000, "xatol": 1e-3, "fatol": 1e-3, "initial_simplex": simplex}
+    found = optimize.minimize(cost, np.zeros(len(start)), method="Nelder-Mead", options=options)
     return start + width * found.x, max(-float(found.fun), float(values.max()))
 
 
@@ -101,7 +103,8 @@ def injections(
     duration: int, phase: Phase, seeds: int, noise_seeds: int, n_live: int, seed: int, workers: Workers, folder: Path | None
 ) -> Injections:
     """The published four-parameter search: U(0, 10) for the amplitude (marginalised), the default prior for the rest."""
-    combs, quiet = [], []
+    combs: list[Problem] = []
+    quiet: list[Problem] = []
     for i in range(max(seeds, noise_seeds)):
         rng = generator(seed, f"injection/{duration}/{i}")
         data = noise(float(duration), rng)
@@ -166,7 +169,7 @@ def benchmarks(
 ) -> tuple[dict[tuple[str, str], NDArray[np.float64]], list[tuple[str, ...]]]:  # fmt: skip
     """ln B of ``runs`` noise seeds of every family and phase; and rows for the table."""
     found: dict[tuple[str, str], NDArray[np.float64]] = {}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for family in families:
         made = [_benchmark_data(family, n_echoes, data_folder, generator(seed, f"{family}/{n_echoes}/{i}")) for i in range(runs)]
         for phase in phases:
@@ -248,9 +251,7 @@ class GW150914:
         signal = comb(self.on[0], spacing=7.0, offset_hz=1.26, width=1.0, amplitude=1e-23, band=(70.0, 250.0), phase=engine.phase, rng=rng)
         seen = [project(signal, spectrum, 0.9 * k) for k, spectrum in enumerate(self.on)]
         factor = snr / math.sqrt(sum(optimal_snr(item, f_min=60.0) ** 2 for item in seen))
-        return engine.with_data(
-            tuple(inject(one, item.with_values(factor * item.values)) for one, item in zip(self.on, seen, strict=True))  # type: ignore[arg-type]
-        )
+        return engine.with_data(tuple(inject(one, item.with_values(factor * item.values)) for one, item in zip(self.on, seen, strict=True)))
 
     def slides(
         self, phase: Phase, n: int | None, n_live: int, seed: int, workers: Workers, folder: Path | None

@@ -242,7 +242,8 @@ def end_to_end(n_live: int, timings: list[Timing], rows: list[Ratio]) -> dict[st
     marginal = replace(sampled, amplitude=Uniform(0.0, 10.0))
     found: dict[str, Any] = {}
     for name, engine, how in (
-        ("compiled, marginalised", marginal, "auto"), ("compiled, sampled", sampled, "auto"), ("stock dynesty, sampled", sampled, "dynesty"),
+        ("compiled, marginalised", marginal, "auto"), ("compiled, sampled", sampled, "auto"),
+        ("stock dynesty, sampled", sampled, "dynesty"),
     ):  # fmt: skip
         problem = sciinf.Problem(engine, fixed_band_priors(engine, unit_noise=engine is sampled))
         start = time.perf_counter()
@@ -302,7 +303,8 @@ def main() -> None:
         print(f"{name}: {values}", file=sys.stderr)
     if arguments.json:
         report = {
-            "versions": versions, "timings": [asdict(item) for item in timings], "ratios": [{**asdict(row), "met": row.met} for row in rows],
+            "versions": versions, "timings": [asdict(item) for item in timings],
+            "ratios": [{**asdict(row), "met": row.met} for row in rows],
             "searches": searches,
         }  # fmt: skip
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")

@@ -2,14 +2,17 @@
 
 L is an average over phases of Gaussians of width 1/sqrt(E), all of positive weight (I0(x) is the mean of exp(x cos phi)). So the
 trapezoidal rule with step h errs by at most 2 exp(-2 pi^2 / (h^2 E)) of the integral, and L is even in A: a sum over multiples of h that
-reaches down to 0 is half the integral over the whole line. The many K_i with A K_i below 2 enter through fifteen power sums, taken once
-(derived here).
+reaches down to 0 is half the integral over the whole line. Where the K_i are many they are condensed once, for all amplitudes up to a
+limit: those with limit K_i below 2 into fifteen power sums, those of [2, 8] and of [8, 32] into 22 weighted nodes each, the Chebyshev
+interpolation of ln I0 in K read the other way round (derived here).
 
-``work`` holds E, X and two counts, then what this module keeps (power sums and how far they reach), then the caller's own, then the K_i.
+``work`` holds E, X and two counts, then what this module keeps (sums, weights, and how far they reach), then the caller's own, then the
+K_i.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -22,7 +25,11 @@ __all__ = ["BINS", "E_SUM", "LIMIT", "N_KEPT", "TEETH", "X_SUM", "log_marginal",
 
 E_SUM, X_SUM, TEETH, BINS, LARGE, LIMIT, MOMENTS = range(7)
 N_MOMENTS = 15
-N_KEPT = MOMENTS + N_MOMENTS
+N_NODES, N_PIECES = 22, 2
+WEIGHTS = MOMENTS + N_MOMENTS
+PIECES = WEIGHTS + N_PIECES * N_NODES
+SUMS = PIECES + N_PIECES
+N_KEPT = SUMS + N_NODES
 """Length of the part of ``work`` before the caller's own."""
 
 _STEP = 0.9  # of 1/sqrt(E): 2 exp(-2 pi^2 / 0.81) = 5e-11
@@ -31,6 +38,9 @@ _SMALL = 0.5  # a lower end of the prior within this times 1/sqrt(E) is taken of
 _PANEL = 5.0  # length in 1/sqrt(E) that sixteen Gauss-Legendre nodes integrate to 1e-12
 _FALL = 0.6  # of the slope of ln L: sixteen nodes integrate exp(-8 x) to 1e-12
 _SERIES_END = 2.0
+_ENDS = (2.0, 8.0, 32.0)  # of the pieces that are condensed: 22 nodes err by less than 1e-11 a term, whatever the amplitude
+_AHEAD = 14.0  # steps beyond the peak for which the K_i are condensed at a time
+_FEW = 32  # terms of a piece that are left as they are
 _CELLS = 512
 
 # ln I0(x)/x^2 in powers of x^2 up to x = 2: interpolation at 15 Chebyshev nodes with 40 digits (mpmath); largest error of ln I0 4e-15.
@@ -39,6 +49,11 @@ _SERIES = np.array([
     -4.454966019913409e-06, 6.59939564674497e-07, -9.951712579195756e-08, 1.505265371147734e-08, -2.2143931319810276e-09,
     2.9948613044352343e-10, -3.430846976725901e-11, 2.99453422114539e-12, -1.713624295691001e-13, 4.719060852027336e-15,
 ])  # fmt: skip
+
+_ANGLES = np.pi * (np.arange(N_NODES) + 0.5) / N_NODES
+_CHEBYSHEV = 2.0 / N_NODES * np.cos(np.outer(_ANGLES, np.arange(N_NODES)))
+_CHEBYSHEV[:, 0] *= 0.5
+_PLACES = np.array([0.5 * (high + low) + 0.5 * (high - low) * np.cos(_ANGLES) for low, high in itertools.pairwise(_ENDS)])
 
 _NODES5, _WEIGHTS5 = np.polynomial.legendre.leggauss(5)
 _NODES16, _WEIGHTS16 = np.polynomial.legendre.leggauss(16)
@@ -56,6 +71,11 @@ def log_shape(work, start, count, gaussian, amplitude):
         for p in range(MOMENTS + N_MOMENTS - 1, MOMENTS - 1, -1):
             total = total * t + work[p]
         total *= t
+        scale = amplitude / work[LIMIT]
+        for piece in range(N_PIECES):
+            if work[PIECES + piece] == 1.0:
+                for m in range(N_NODES):
+                    total += work[WEIGHTS + piece * N_NODES + m] * log_i0(scale * _PLACES[piece, m])
     for i in range(start, end):
         total += log_i0(amplitude * work[i])
     return total - 0.5 * amplitude * amplitude * work[E_SUM]
@@ -89,6 +109,53 @@ def _gather_small(work, start, count, limit):
         work[MOMENTS + p] = sums[p] * _SERIES[p]
     work[LIMIT], work[LARGE] = limit, float(at - start)
     return work[LARGE]
+
+
+@kernel(float64(VECTOR, int64, int64, float64, int64))
+def _gather_piece(work, start, count, limit, piece):
+    """The K_i of one piece of [2, 32] / limit go to the end, and into the weights of its nodes, if they are many; how many are left."""
+    low, high = _ENDS[piece] / limit, _ENDS[piece + 1] / limit
+    n = 0
+    for i in range(start, start + count):
+        if low < work[i] <= high:
+            n += 1
+    work[PIECES + piece] = 0.0
+    if n <= _FEW:
+        return float(count)
+    for p in range(N_NODES):
+        work[SUMS + p] = 0.0
+    last, at = start + count - 1, start
+    middle, half = 0.5 * (high + low), 0.5 * (high - low)
+    while at <= last:
+        k = work[at]
+        if not low < k <= high:
+            at += 1
+        else:
+            work[at], work[last] = work[last], k
+            last -= 1
+            t = (k - middle) / half
+            twice, before, here = 2.0 * t, 1.0, t
+            work[SUMS] += 1.0
+            for p in range(1, N_NODES):
+                work[SUMS + p] += here
+                before, here = here, twice * here - before
+    for m in range(N_NODES):
+        weight = 0.0
+        for p in range(N_NODES):
+            weight += _CHEBYSHEV[m, p] * work[SUMS + p]
+        work[WEIGHTS + piece * N_NODES + m] = weight
+    work[PIECES + piece] = 1.0
+    return float(at - start)
+
+
+@kernel(float64(VECTOR, int64, int64, float64))
+def _gather(work, start, count, limit):
+    """Condense the K_i for amplitudes up to ``limit``; how many are left as they are."""
+    left = _gather_small(work, start, count, limit)
+    for piece in range(N_PIECES):
+        left = _gather_piece(work, start, int(left), limit, piece)
+    work[LARGE] = left
+    return left
 
 
 @kernel(float64(VECTOR, int64, int64, int64, float64))
@@ -203,16 +270,18 @@ def log_marginal(work, start, count, gaussian, low, high, log_uniform):
     step = _STEP / math.sqrt(e_sum)
     # Where the top would be if all modes were alike: K^2 has the mean (A E/N)^2 + 2 E/N.
     guess = math.sqrt(max(count * (squares - 2.0 * e_sum), 0.0)) / e_sum
-    _gather_small(work, start, count, guess + 9.0 * step)
+    _gather(work, start, count, guess + _AHEAD * step)
     if low * math.sqrt(e_sum) > _SMALL:
         return _by_panels(work, start, count, gaussian, low, high, log_uniform)
     middle = math.floor(min(guess, high) / step + 0.5)
     top = log_shape(work, start, count, gaussian, middle * step)
     total = 0.5 if middle == 0.0 else 1.0
     k, inside, value = middle, True, 1.0
-    while inside and value > 1e-13 * total:
+    while inside and value > 1e-12 * total:
         k += 1.0
         inside = k * step <= high
+        if k * step > work[LIMIT]:
+            _gather(work, start, count, (k + _AHEAD) * step)
         here = log_shape(work, start, count, gaussian, k * step)
         if here > top:
             total, top = total * math.exp(top - here), here
@@ -221,7 +290,7 @@ def log_marginal(work, start, count, gaussian, low, high, log_uniform):
     if not inside:
         return _by_panels(work, start, count, gaussian, low, high, log_uniform)
     k, value = middle, 1.0
-    while k > 0.0 and (value > 1e-13 * total or k >= middle):
+    while k > 0.0 and (value > 1e-12 * total or k >= middle):
         k -= 1.0
         here = log_shape(work, start, count, gaussian, k * step)
         if here > top:
@@ -245,6 +314,8 @@ def quantile(work, start, count, gaussian, low, high, log_uniform, share):
     step = _STEP / max(math.sqrt(work[E_SUM]), _FALL * abs(_slope(work, start, count, gaussian, centre)))
     top = log_shape(work, start, count, gaussian, centre)
     left, right = _far(work, start, count, gaussian, centre, top, -step, low), _far(work, start, count, gaussian, centre, top, step, high)
+    if gaussian == 0:
+        _gather(work, start, count, right)
     # In ln A the prior is flat, and its plateau may reach far below what the likelihood can tell apart from nothing.
     if log_uniform == 1:
         left, right = math.log(low if top < _DROP else left), math.log(right)

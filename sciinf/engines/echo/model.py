@@ -406,7 +406,9 @@ class EchoSearch:
         if self.amplitude_prior is not None:
             amplitude = np.clip(amplitude, self.amplitude_prior.low, self.amplitude_prior.high)
         spacing, width = rows[:, 0], rows[:, self.parameters.index("width")]
-        return np.column_stack([amplitude * np.sqrt(sums[:, 0]), spacing / width, amplitude * width, sums[:, 2], sums[:, 3]])
+        with np.errstate(divide="ignore", invalid="ignore"):  # outside the domain
+            quality = spacing / width
+        return np.column_stack([amplitude * np.sqrt(sums[:, 0]), quality, amplitude * width, sums[:, 2], sums[:, 3]])
 
     def maximise_amplitude(self, theta: ArrayLike) -> tuple[float, float]:
         """Amplitude >= 0 of the largest ln L and that ln L; the amplitude in ``theta``, if it has one, is not read."""
