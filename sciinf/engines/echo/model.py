@@ -447,12 +447,9 @@ class EchoSearch:
 
     def check(self, posterior: Posterior) -> Posterior:
         """The posterior, with status "missed_mode" where an exhaustive scan finds a comb of clearly larger ln L."""
-        try:
-            from sciinf.engines.echo.scan import check_against_scan
-        except ModuleNotFoundError:  # until the scan is there
-            return posterior
-        checked: Posterior = check_against_scan(posterior, self)
-        return checked
+        from sciinf.engines.echo.scan import check_against_scan
+
+        return check_against_scan(posterior, self)
 
     def background(self, problem: Problem) -> Background | None:
         """Time slides of off-source segments and the p-value that they give, or None where there are none."""

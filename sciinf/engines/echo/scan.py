@@ -34,6 +34,7 @@ _MOST_ROWS, _MOST_COLUMNS = 512, 256
 _PER_TABLE = 128  # best cells kept per width and phase
 _LEAST_PEAKS, _GAIN = 4, 1.7  # peaks maximised at least, and by how much a cell's ln L may grow when it is
 _SHORT = 2.0  # in ln L: what a run may fall short of the scan's best
+_SHARE = 0.05  # of the evidence: a peak of less is no mode
 _MODES, _DEPTH = 8, 12.0  # for starts: at most so many peaks, at most this far below the best
 
 
@@ -691,7 +692,7 @@ def _edges(search: _Search, theta: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Mode:
-    """A Gaussian fitted to the posterior around one peak, and the posterior's mass there."""
+    """A Gaussian fitted to the posterior around one peak, and the peak's share of the evidence (ln, by importance sampling)."""
 
     local: _Local
     mean: FloatArray
@@ -715,12 +716,13 @@ class _Mode:
         mean, scale = _centre(local), _spread(local)
         root = np.diag(scale)
         log_mass, floor = -math.inf, math.inf
+        constant = math.lgamma(3.0 + 0.5 * len(mean)) - math.lgamma(3.0) - 0.5 * len(mean) * math.log(6.0 * math.pi)
         for _ in range(6):
             unit = rng.standard_normal((600, len(mean))) * np.sqrt(6.0 / rng.chisquare(6.0, size=(600, 1)))  # Student's t, six degrees
             points = mean + unit @ root.T
             values = _log_posterior(local, points)
             squares = np.sum(unit**2, axis=1)
-            log_density = -0.5 * (6.0 + len(mean)) * np.log1p(squares / 6.0) - float(np.sum(np.log(np.abs(np.diag(root)))))
+            log_density = constant - 0.5 * (6.0 + len(mean)) * np.log1p(squares / 6.0) - float(np.sum(np.log(np.abs(np.diag(root)))))
             weights = values - log_density
             if not np.any(np.isfinite(weights)):
                 root = 0.5 * root
@@ -825,8 +827,9 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
     Returns
     -------
     Posterior
-        With ``meta["scan"]``: the best ln L of both and the scan's best point. If the run's is lower by more than 2, with the status
-        "missed_mode". Peaks outside ``meta["supports"]`` do not count.
+        With ``meta["scan"]``: the best ln L of both and the scan's best point. The status is "missed_mode" if the run's is lower by more
+        than 2 and, where the run has an evidence, the scan's peak would hold a twentieth of it: in noise alone there is always some narrow
+        peak of larger ln L and next to no prior mass, which a sound run need not have met. Peaks outside ``meta["supports"]`` do not count.
 
     Raises
     ------
@@ -855,12 +858,16 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
             column = result.peaks[:, result.names.index(name)]
             counts &= (column >= (-math.inf if low is None else low)) & (column <= (math.inf if high is None else high))
     reached = float(np.max(result.log_likelihoods[counts])) if np.any(counts) else -math.inf
-    note: dict[str, Any] = {"log_likelihood_of_run": best, "short": max(reached - best, 0.0) if math.isfinite(reached) else 0.0}
+    k, note = 0, dict[str, Any]()
+    note |= {"log_likelihood_of_run": best, "short": max(reached - best, 0.0) if math.isfinite(reached) else 0.0}
     if np.any(counts):
         k = int(np.flatnonzero(counts)[np.argmax(result.log_likelihoods[counts])])
         note |= {"log_likelihood_of_scan": reached, "theta": dict(zip(result.names, result.peaks[k].tolist(), strict=True))}
         note["amplitude"] = float(result.amplitudes[k])
     missed = note["short"] > _SHORT
+    if missed and posterior.log_evidence is not None:
+        note["log_mass"] = _Mode.fitted(result, k, np.random.default_rng(0)).log_mass
+        missed = note["log_mass"] > posterior.log_evidence + math.log(_SHARE)
     if missed:
         note["note"] = f"the run's best ln L is {best:.2f}, a scan's {reached:.2f}: a mode of the posterior was missed"
     return replace(posterior, status="missed_mode" if missed else posterior.status, meta={**posterior.meta, "scan": note})
