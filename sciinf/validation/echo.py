@@ -90,7 +90,7 @@ class Scale:
 
 
 QUICK = Scale(
-    50, (4,), 20, 2, ((12, "mode", 1, 0),), 400, (1, ("mode",), 140, 0), {"mode": 30}, 1, ((("constant_wall",), 20, 1, ("mode",)),), 0,
+    50, (4,), 20, 2, ((12, "mode", 1, 0),), 300, (1, ("mode",), 140, 0), {"mode": 30}, 1, ((("constant_wall",), 20, 1, ("mode",)),), 0,
     ((2.0, "mode", 2),),
 )  # fmt: skip
 FULL = Scale(
@@ -225,7 +225,8 @@ class _Suite:
 
     def _campaign(self, name: str, problem: Problem, replicas: int) -> Campaign:
         with self.record.part(name):
-            return campaign(problem, replicas, _SEED, Dynesty(n_live=300), workers=self.workers, directory=self.record.folder(name))
+            settings = Dynesty(n_live=300) if replicas > 30 else Dynesty(n_live=250, walks=50)  # a smoke test: 3 dimensions, no funnel
+            return campaign(problem, replicas, _SEED, settings, workers=self.workers, directory=self.record.folder(name))
 
     def searches(self) -> None:
         """Injections, two samplers, benchmarks and the network."""

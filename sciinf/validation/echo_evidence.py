@@ -27,6 +27,7 @@ __all__ = ["Case", "cases", "compared", "quadrature", "seed_scatter"]
 _BAND = (50.0, 110.0)
 _STABLE = 0.01
 _SIGMAS = 3.0
+_DEPTH = 25.0  # in ln L: what is lower adds less than 1e-6 of the integral
 _AMPLITUDE = Uniform(0.003, 0.5)
 
 
@@ -69,29 +70,58 @@ def cases(phases: tuple[Phase, ...], injections: int, seed: int) -> list[Case]:
     return made
 
 
-def _grid(problem: Problem, sizes: tuple[int, ...], rng: np.random.Generator) -> float:
-    """ln of the mean likelihood over the middles of a grid of the cube, moved at random as a whole: cell by cell, in chunks."""
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """A box of the cube about the likelihood, its second axis sheared along the ridge of the first two."""
+
+    slope: float
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def about(cls, problem: Problem, n: int) -> _Frame:
+        """From the points of a coarse grid of the cube within `_DEPTH` of its top."""
+        axis = (np.arange(n) + 0.5) / n
+        units = np.column_stack([part.ravel() for part in np.meshgrid(axis, axis, axis, indexing="ij")])
+        values = problem.log_likelihood_many(problem.priors.transform(units))
+        weights = np.exp(values - values.max())
+        spread = np.cov(units[:, :2].T, aweights=weights)
+        slope = float(spread[0, 1] / spread[0, 0]) if spread[0, 0] > 0.0 else 0.0
+        near = units[values > values.max() - _DEPTH]
+        near[:, 1] -= slope * near[:, 0]
+        room = 1.5 / n * np.array([1.0, 1.0 + abs(slope), 1.0])
+        low, high = near.min(axis=0) - room, near.max(axis=0) + room
+        whole = np.array([True, False, True])
+        return cls(slope, np.where(whole, np.maximum(low, 0.0), low), np.where(whole, np.minimum(high, 1.0), high))
+
+
+def _grid(problem: Problem, frame: _Frame, sizes: tuple[int, ...], rng: np.random.Generator) -> float:
+    """ln of the integral over the cube by the middles of the frame's cells, moved at random as a whole, slice by slice."""
     shift = rng.uniform(size=len(sizes))
-    axes = [(np.arange(n) + s) / n for n, s in zip(sizes, shift, strict=True)]
+    axes = [low + (high - low) * (np.arange(n) + s) / n for low, high, n, s in zip(frame.low, frame.high, sizes, shift, strict=True)]
     total, top = 0.0, -math.inf
     for first in axes[0]:
         rest: Any = np.meshgrid(*axes[1:], indexing="ij")
         units = np.column_stack([np.full(rest[0].size, first), *(part.ravel() for part in rest)])
+        units[:, 1] += frame.slope * first
+        units = units[np.all((units > 0.0) & (units < 1.0), axis=1)]
+        if not len(units):
+            continue
         values: NDArray[np.float64] = problem.log_likelihood_many(problem.priors.transform(units))
         high = float(values.max())
         if high > top:
             total, top = total * math.exp(top - high) if top > -math.inf else 0.0, high
         total += float(np.exp(values - top).sum())
-    return top + math.log(total / math.prod(sizes))
+    return top + math.log(total / math.prod(sizes) * float(np.prod(frame.high - frame.low)))
 
 
 def quadrature(problem: Problem, start: int, largest: int, seed: int) -> tuple[float, float, int]:
     """ln Z on grids refined by half until two steps in a row move it by less than 0.01: the value, the last step, the points per axis."""
-    n, rng = start, generator(seed, "grid")
-    values = [_grid(problem, (n, n, max(n // 3, 8)), rng)]
+    n, rng, frame = start, generator(seed, "grid"), _Frame.about(problem, 2 * start)
+    values = [_grid(problem, frame, (n, n, max(n // 2, 8)), rng)]
     while True:
         n = (3 * n) // 2
-        values.append(_grid(problem, (n, n, max(n // 3, 8)), rng))
+        values.append(_grid(problem, frame, (n, n, max(n // 2, 8)), rng))
         moved = abs(values[-1] - values[-2])
         settled = len(values) > 2 and max(moved, abs(values[-2] - values[-3])) < _STABLE
         if settled or (3 * n) // 2 > largest:
