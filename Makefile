@@ -55,6 +55,7 @@ bench:  ## speed beside the peers, in an environment of their own (an hour or tw
 	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck,cmb]" cobaya cosmopower-jax \
 		nautilus-sampler ultranest blackjax
 	.venv-bench/bin/python validation/benchmarks/cmb.py --json validation/results/benchmark-cmb.json
+	.venv-bench/bin/python validation/benchmarks/echo.py --end-to-end 1000 --json validation/results/benchmark-echo.json
 	.venv-bench/bin/python validation/benchmarks/samplers.py
 
 clean:  ## remove what the targets above made

@@ -172,7 +172,7 @@ def compare(
 
 @app.command()
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite: spine, cmb.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite: spine, cmb, echo.")],
     quick: Annotated[bool, typer.Option("--quick", help="At most a minute (the default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="At most twenty minutes on two cores.")] = False,
     long: Annotated[bool, typer.Option("--long", help="Everything; resumable by unit.")] = False,
@@ -203,7 +203,7 @@ def validate(
 
 @app.command()
 def template(
-    engine: Annotated[str, typer.Argument(metavar="ENGINE", help="An engine kind: cmb, function.")],
+    engine: Annotated[str, typer.Argument(metavar="ENGINE", help="An engine kind: cmb, echo, function.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write to a new file instead of standard output.")] = None,
 ) -> None:
     """Print a complete, commented config for an engine."""
@@ -280,8 +280,14 @@ def _finish(command: str, path: Path, posterior: Posterior, *, as_json: bool, qu
     elif not quiet:
         console.show(view)
     if code:
-        _say(_what_next(path, str(view.manifest.get("report", {}).get("stopped", ""))))
+        missed = posterior.status == "missed_mode"
+        _say(_missed(path) if missed else _what_next(path, str(view.manifest.get("report", {}).get("stopped", ""))))
         raise typer.Exit(code)
+
+
+def _missed(path: Path) -> str:
+    """What to do about a run that missed a mode."""
+    return f"missed mode: results kept in {path}. Start a new run with more live points (n_live), or with repeats, and --overwrite"
 
 
 def _what_next(path: Path, stopped: str) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import PriorError, nearest_names
 from sciinf.core.prior_base import NumberedPrior, json_value, real_number
+from sciinf.numerics.prior_codes import EMPTY
 
 __all__ = ["Affine", "ConditionalPrior", "module_level_name"]
 
@@ -112,7 +113,8 @@ class ConditionalPrior:
     Notes
     -----
     Where an earlier parameter gives numbers that define no density (low > high), ``logpdf`` is -inf and ``ppf`` NaN; the set turns
-    the latter into an error. An interval of width zero, as on the edge of a triangle, has its end as quantile.
+    the latter into an error. An interval of width zero, as on the edge of a triangle (or there reversed by the rounding of its two ends,
+    4 parts in 2^52), has its upper end as quantile.
 
     Examples
     --------
@@ -201,7 +203,8 @@ class ConditionalPrior:
             numbers = tuple(np.asarray(number, dtype=np.float64) for number in self.numbers_at(given))
             x = self.kind.quantiles(u, *self.kind.constants(*numbers))
             low, high = self.kind.ends(*numbers)
-            x = np.where(self.kind.valid(*numbers), x, np.where(np.equal(low, high), low, np.nan))
+            empty = np.equal(low, high) | (low - high <= EMPTY * np.maximum(np.abs(low), np.abs(high)))
+            x = np.where(self.kind.valid(*numbers), x, np.where(empty, high, np.nan))
             return np.where((u >= 0.0) & (u <= 1.0), x, np.nan)
 
     def logpdf(self, x: Any, given: Mapping[str, Any]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from sciinf.core.prior_set import PriorSet
+    from sciinf.core.problem import Problem
 
 __all__ = [
+    "Background",
     "CompiledLikelihood",
     "Derived",
     "Engine",
     "Simulator",
+    "background_of",
     "breakdown_of",
+    "breakdown_unit_of",
+    "check_of",
     "citations_of",
     "comparison_key_of",
     "compiled_of",
@@ -108,6 +113,18 @@ class Derived(NamedTuple):
     many: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
+class Background(NamedTuple):
+    """The same search where no signal can be, and what it says of a run: for a p-value beside the evidence.
+
+    ``problems()`` makes the problems to sample. ``judge(log_evidence, (n,) log evidences of the problems)`` is JSON-able and has a
+    "sentence" for people. ``figure`` draws that record, to which the runner has added "on", "log_evidence" and "log_evidence_error".
+    """
+
+    problems: Callable[[], Sequence[Problem]]
+    judge: Callable[[float, NDArray[np.float64]], dict[str, Any]]
+    figure: Callable[[Mapping[str, Any]], Any]
+
+
 def _capability(engine: Any, name: str) -> Callable[..., Any] | None:
     """The bound method ``name`` of the engine, or None."""
     method = getattr(engine, name, None)
@@ -155,6 +172,17 @@ def comparison_key_of(engine: Engine) -> str:
     return engine.fingerprint() if method is None else str(method())
 
 
+def background_of(problem: Problem) -> Background | None:
+    """What a run is to be compared with after it, or None."""
+    method = _capability(problem.engine, "background")
+    return None if method is None else method(problem)
+
+
+def check_of(engine: Engine) -> Callable[[Any], Any] | None:
+    """The engine's own check of a Posterior, which returns it with its status set, or None."""
+    return _capability(engine, "check")
+
+
 def predict_of(engine: Engine) -> Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]] | None:
     """Model prediction at theta, arrays by name, or None."""
     return _capability(engine, "predict")
@@ -163,6 +191,11 @@ def predict_of(engine: Engine) -> Callable[[NDArray[np.float64]], dict[str, NDAr
 def breakdown_of(engine: Engine) -> Callable[[NDArray[np.float64]], dict[str, float]] | None:
     """Parts of the likelihood at theta (chi2 per component, say), or None."""
     return _capability(engine, "breakdown")
+
+
+def breakdown_unit_of(engine: Engine) -> str:
+    """What the numbers of the breakdown are: the engine's ``breakdown_unit``, chi2 where it says nothing."""
+    return str(getattr(engine, "breakdown_unit", "χ²"))
 
 
 def figures_of(engine: Engine) -> Callable[[Any], dict[str, Any]] | None:

@@ -9,6 +9,7 @@ __all__ = [
     "COSINE",
     "CUSTOM_JOINT",
     "DIRICHLET",
+    "EMPTY",
     "EXPONENTIAL",
     "GAMMA",
     "HALF_CAUCHY",
@@ -52,3 +53,6 @@ MULTIVARIATE_NORMAL = 101
 DIRICHLET = 102
 ORDERED_UNIFORM = 103
 CUSTOM_JOINT = 104
+
+EMPTY = 4.0 * 2.0**-52
+"""An interval that a conditional prior's numbers reverse by less than this, relative to its larger end, is empty and not reversed."""

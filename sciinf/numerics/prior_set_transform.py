@@ -17,7 +17,7 @@ from sciinf.numerics.special_normal import normal_quantile
 
 __all__ = ["fill", "transform"]
 
-MULTIVARIATE_NORMAL, DIRICHLET, UNIFORM = codes.MULTIVARIATE_NORMAL, codes.DIRICHLET, codes.UNIFORM
+MULTIVARIATE_NORMAL, DIRICHLET, UNIFORM, EMPTY = codes.MULTIVARIATE_NORMAL, codes.DIRICHLET, codes.UNIFORM, codes.EMPTY
 
 
 @kernel(float64(int64, float64, VECTOR, int64, types.boolean, VECTOR))
@@ -34,7 +34,8 @@ def _quantile_at(code, u, numbers, table, conditional, floats):
             low, high = b, c
         elif code == codes.TRIANGULAR:
             low, high = a, c
-        return low if low == high and 0.0 <= u <= 1.0 else math.nan
+        empty = low == high or low - high <= EMPTY * max(abs(low), abs(high))
+        return high if empty and 0.0 <= u <= 1.0 else math.nan
     return quantile(code, u, a, b, c, d, floats, table)
 
 

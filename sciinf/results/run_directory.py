@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_FILES", "RunDirectory", "load"]
 
-RUN_FILES = ("config.toml", "manifest.json", "posterior.h5", "summary.txt", "report.html", "run.log")
+RUN_FILES = ("config.toml", "manifest.json", "posterior.h5", "background.json", "summary.txt", "report.html", "run.log")
 _LEAST_FREE = 16 * 1024 * 1024  # bytes; a run of any size writes about this much
 
 
@@ -188,7 +188,7 @@ class RunDirectory:
             number += 1
         aside.mkdir()
         for item in self.path.iterdir():
-            if item.name in RUN_FILES or item.name.startswith(("checkpoint", "repeat-")):
+            if item.name in RUN_FILES or item.name.startswith(("checkpoint", "repeat-", "background")):
                 item.rename(aside / item.name)
 
     @property

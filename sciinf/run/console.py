@@ -55,6 +55,7 @@ def show(view: View) -> None:
         console.print(f"No posterior yet. {hint}")
         return
     _print_summary(console, view)
+    _print_background(console, view)
     counts = manifest.get("counts") or {}
     if counts:
         calls, zero, rejected = (int(counts.get(key, 0)) for key in ("calls", "minus_inf", "rejected"))
@@ -62,6 +63,16 @@ def show(view: View) -> None:
     console.print(f"content hash {manifest.get('content_hash')}" + (" (as the manifest says)" if view.intact else ""), style="dim")
     if (view.path / "report.html").exists():
         console.print(f"report {view.path / 'report.html'}", style="dim", soft_wrap=True)
+
+
+def _print_background(console: Console, view: View) -> None:
+    """What the engine's own check says of the run, and what its background does."""
+    if view.summary is not None and view.summary.status == "missed_mode":
+        console.print("[red]missed mode[/red]: the engine's own check found a better point than the run did")
+    if view.background is not None:
+        console.print(f"background: {view.background['sentence']}", soft_wrap=True, markup=False)
+    elif view.manifest.get("background", {}).get("status") == "running":
+        console.print(f"the background is not finished; go on with: sciinf resume {view.path}", soft_wrap=True, markup=False)
 
 
 def _print_summary(console: Console, view: View) -> None:

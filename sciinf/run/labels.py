@@ -10,6 +10,7 @@ __all__ = ["format_interval", "format_number", "format_plus_minus", "latex_svg",
 
 _EM = 16.0
 _UNUSUAL = (-4, 6)
+_MOST_PLACES = 9
 
 
 def _decimals(error: float) -> int | None:
@@ -24,14 +25,16 @@ def format_number(value: float, error: float = math.nan, *, extra: int = 0) -> s
 
     Examples
     --------
-    >>> format_number(0.0223612, 0.000148), format_number(-1234.567, 31.0), format_number(3.0, 0.0)
-    ('0.02236', '−1235', '3')
+    >>> format_number(0.0223612, 0.000148), format_number(-1234.567, 31.0), format_number(3.0, 0.0), format_number(5.71e-24, 2.2e-24)
+    ('0.02236', '−1235', '3', '5.7e−24')
     """
     if not math.isfinite(value):
         return "not finite"
     places = _decimals(error)
     if places is None:
         return f"{value:.6g}".replace("-", "−")
+    if value and places > _MOST_PLACES:
+        return f"{value:.{max(places + extra + math.floor(math.log10(abs(value))), 0)}e}".replace("e-0", "e-").replace("-", "−")
     return f"{value:.{max(places + extra, 0)}f}".replace("-", "−")
 
 

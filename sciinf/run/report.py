@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sciinf
-from sciinf.core.engine import breakdown_of, figures_of
+from sciinf.core.engine import background_of, breakdown_of, breakdown_unit_of, figures_of
 from sciinf.core.errors import SciinfError
 from sciinf.run import report_tables as tables
 from sciinf.run.report_diagnostics import diagnostic_rows
@@ -59,6 +59,7 @@ class ReportInput:
     given: tuple[str, ...] | None = None
     problem: Problem | None = None
     missing: str = ""
+    background: Mapping[str, Any] | None = None
 
 
 def render(source: ReportInput) -> str:
@@ -85,10 +86,12 @@ def _context(source: ReportInput) -> dict[str, Any]:
     problems: list[str] = []
     figures = _figure_sections(source, problems)
     parts = _components(source)
+    background = _background(source, problems)
     text, tone = _STATUS.get(str(manifest.get("status")), (str(manifest.get("status")), "bad"))
     if posterior.status == "missed_mode":
         text, tone = "missed mode", "bad"
-    sections = [("result", "Result"), *([("fit", "Fit")] if parts else []), *((s["anchor"], s["title"]) for s in figures)]
+    sections = [("result", "Result"), *([("fit", "Fit")] if parts else []), *([("background", "Background")] if background else [])]
+    sections += [*((s["anchor"], s["title"]) for s in figures)]
     sections += [("diagnostics", "Diagnostics"), ("settings", "Data and settings"), ("reproduce", "How to reproduce")]
     return {
         "version": sciinf.__version__,
@@ -104,6 +107,8 @@ def _context(source: ReportInput) -> dict[str, Any]:
         "evidence": _evidence(posterior, manifest),
         "components": tables.component_rows(parts, summary) if parts else [],
         "fit_note": "At the sample of largest posterior density among those kept; not an optimum.",
+        "fit_unit": "χ²" if source.problem is None else breakdown_unit_of(source.problem.engine),
+        "background": background,
         "figure_sections": figures,
         "diagnostics": diagnostic_rows(posterior, summary, manifest),
         "priors": tables.prior_rows(posterior, manifest.get("priors", {}), source.given),
@@ -199,6 +204,24 @@ def _components(source: ReportInput) -> dict[str, float]:
             _log.warning("the report has no breakdown of the likelihood: %s", error)
     names = [name for name in posterior.derived_names if name.startswith("chi2__") and name != "chi2__total"]
     return {name: float(posterior.column(name)[posterior.best]) for name in names}
+
+
+def _background(source: ReportInput, problems: list[str]) -> dict[str, Any] | None:
+    """Sentence and picture of what the run was compared with."""
+    record = source.background
+    if record is None:
+        return None
+    sentence = f"{len(record['log_evidence'])} runs of the same search where no signal can be: {record['sentence']}"
+    section: dict[str, Any] = {"sentence": sentence, "figures": []}
+    background = None if source.problem is None else background_of(source.problem)
+    if background is not None:
+        try:
+            figure = background.figure(record)
+            section["figures"].append(_figure(figure, "Background.", _caption_of(figure), _USUAL_DPI))
+        except Exception as error:
+            _log.warning("the report has no picture of the background", exc_info=True)
+            problems.append(f"The picture of the background could not be drawn: {error}")
+    return section
 
 
 def _figure_sections(source: ReportInput, problems: list[str]) -> list[dict[str, Any]]:

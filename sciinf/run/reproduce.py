@@ -45,7 +45,7 @@ class Reproduction:
     Parameters
     ----------
     identical : bool
-        Whether the content hashes of the two posteriors are equal.
+        Whether the content hashes of the two posteriors are equal, and those of their backgrounds where they have one.
     first_hash, second_hash : str
         The hashes.
     differences : tuple of str
@@ -120,7 +120,7 @@ def reproduce(path: Path | str, output: Path, options: RunOptions | None = None)
     first_hash, second_hash = str(stored.manifest["content_hash"]), second.content_hash()
     same = first_hash == second_hash
     return Reproduction(
-        identical=same,
+        identical=same and _background(stored.manifest) == _background(manifest),
         first_hash=first_hash,
         second_hash=second_hash,
         differences=tuple(differences(stored.manifest, manifest)),
@@ -158,12 +158,19 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
         was, now = first.get("science", {}).get(part), second.get("science", {}).get(part)
         if was != now:
             found.append(f"{text}: hash was {was}, is {now}")
+    if _background(first) != _background(second):
+        found.append(f"background: sha256 was {_background(first)}, is {_background(second)}")
     for what, look in (("sha256 ", _files), ("", _environment)):
         old, new = look(first), look(second)
         found += [
             f"{name}: {what}was {old.get(name)}, is {new.get(name)}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)
         ]
     return found
+
+
+def _background(manifest: Mapping[str, Any]) -> Any:
+    """sha256 of the background's file; None where there is none."""
+    return manifest.get("background", {}).get("sha256")
 
 
 def _files(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciinf.core.atomic import write_text
-from sciinf.core.engine import edges_of
-from sciinf.core.errors import SciinfWarning
+from sciinf.core.engine import check_of, edges_of
+from sciinf.core.errors import SciinfError, SciinfWarning
 from sciinf.core.user_paths import what_is_at
 from sciinf.results.run_directory import RunDirectory
 from sciinf.results.run_log import run_log
+from sciinf.run.background import check_background, read_background, run_background
 from sciinf.run.config import Config, load_config
 from sciinf.run.prepare import Prepared, check_sampler, data_by_key, prepare
 from sciinf.run.stored import open_run
@@ -96,6 +97,7 @@ def run(config: Config | Path | str, options: RunOptions | None = None) -> Poste
     config = config if isinstance(config, Config) else load_config(config)
     prepared = prepare(config.override(workers=options.workers), data_by_key(options.data))
     check_sampler(prepared)
+    check_background(prepared.config, prepared.problem)
     path = output_of(config, options)
     going_on = options.resume and what_is_at(path / "manifest.json") == "file"
     with RunDirectory.open(path) if going_on else RunDirectory.create(path, overwrite=options.overwrite) as directory:
@@ -147,7 +149,9 @@ def run_prepared(directory: RunDirectory, prepared: Prepared, options: RunOption
             )
         finally:
             _keep_copy(directory, prepared)
+        posterior = _checked(directory, prepared, posterior)
         _edges(directory, prepared, posterior)
+        run_background(directory, config, prepared.problem, posterior, progress=options.progress)
         if options.report:
             write_report(directory.path, posterior, prepared)
         _log.info("%s: %s", config.name, directory.status)
@@ -163,6 +167,24 @@ def _keep_copy(directory: RunDirectory, prepared: Prepared) -> None:
             and directory.config.read_text(encoding="utf-8") != prepared.copy
         ):
             write_text(directory.config, prepared.copy)
+
+
+def _checked(directory: RunDirectory, prepared: Prepared, posterior: Posterior) -> Posterior:
+    """The posterior with the status that the engine's own check gives it, where it has one; once for a run."""
+    check = check_of(prepared.problem.engine)
+    if check is None or posterior.status != "ok" or "check" in directory.read_manifest():
+        return posterior
+    try:
+        checked: Posterior = check(posterior)
+    except SciinfError as error:
+        warnings.warn(f"the engine's own check could not be made: {error}", SciinfWarning, stacklevel=2)
+        return posterior
+    if checked is not posterior:
+        directory.write_posterior(checked)
+    if checked.status != posterior.status:
+        _log.warning("%s: the engine's own check: %s", prepared.config.name, checked.status.replace("_", " "))
+    directory.write_manifest({**directory.read_manifest(), "check": {"status": checked.status}})
+    return checked
 
 
 def _edges(directory: RunDirectory, prepared: Prepared, posterior: Posterior) -> None:
@@ -198,6 +220,7 @@ def write_report(
     text = directory.config.read_text(encoding="utf-8") if directory.config.exists() else ""
     manifest = directory.read_manifest()
     given = manifest.get("config", {}).get("given_priors")
+    background, _ = read_background(directory.path, manifest)
     source = ReportInput(
         posterior=posterior,
         manifest=manifest,
@@ -206,6 +229,7 @@ def write_report(
         given=None if given is None else tuple(given),
         problem=None if prepared is None else prepared.problem,
         missing=missing,
+        background=background,
     )
     target = target or directory.report
     write_text(target, render(source))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciinf.core.errors import SciinfError
 from sciinf.results.run_directory import load
+from sciinf.run.background import read_background
 from sciinf.run.prepare import data_by_key, prepare
 from sciinf.run.runner import write_report
 from sciinf.run.stored import StoredRun, open_run
@@ -30,6 +31,7 @@ class View:
     manifest: Mapping[str, Any]
     summary: Summary | None
     problem: str = ""
+    background: Mapping[str, Any] | None = None
 
     @property
     def intact(self) -> bool:
@@ -51,6 +53,8 @@ class View:
             "sampler": manifest.get("sampler"),
             "comparison_key": manifest.get("engine", {}).get("comparison_key"),
             "summary": None if self.summary is None else self.summary.to_dict(),
+            "check": manifest.get("check"),
+            "background": None if self.background is None else dict(self.background),
             "references": {name: list(item) for name, item in self.references.items()},
             "intact": self.intact,
             "problem": self.problem,
@@ -78,7 +82,8 @@ def look(path: Path | str) -> View:
     elif not stored.from_python:
         problem = _config_problem(stored)
     domain = {name: (float(low), float(high)) for name, (low, high) in manifest.get("domain", {}).items()}
-    return View(stored.path, manifest, posterior.summary(domain=domain), problem)
+    background, wrong = read_background(stored.path, manifest)
+    return View(stored.path, manifest, posterior.summary(domain=domain), problem or wrong, background)
 
 
 def _config_problem(stored: StoredRun) -> str:

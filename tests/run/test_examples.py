@@ -10,6 +10,7 @@ import pytest
 from sciinf.run.config import load_config, parse_config
 from sciinf.run.engines import ENGINES, template
 from sciinf.run.prepare import prepare
+from sciinf.run.reproduce import reproduce
 from sciinf.run.runner import RunOptions, run
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.toml"))
@@ -18,6 +19,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.toml
 def test_there_are_examples() -> None:
     names = {path.stem for path in EXAMPLES}
     assert names >= {"planck2018_lcdm", "planck2018_lensing", "planck2018_evidence", "planck2018_tt", "planck2018_h0", "mock_hybrid"}
+    assert names >= {"echo_comb_injection", "echo_benchmark", "echo_gw150914", "echo_gw150914_excerpt"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -32,6 +34,53 @@ def test_an_example_is_a_valid_config(path: Path) -> None:
 def test_a_template_is_a_valid_config(kind: str) -> None:
     config = parse_config(template(kind), source="template.toml", base=Path())
     assert config.engine["kind"] == kind
+
+
+def short(name: str, place: Path, n_live: str, fewer: str = "n_live = 60\nwalks = 10") -> Path:
+    """A copy of an example beside its data, with few live points."""
+    text = (EXAMPLES[0].parent / name).read_text()
+    assert n_live in text
+    (place / name).write_text(text.replace(n_live, fewer))
+    return place / name
+
+
+@pytest.mark.parametrize("name", ["echo_comb_injection", "echo_benchmark"])
+def test_an_echo_example_finds_its_spacing(tmp_path: Path, name: str, without_a_scan: None) -> None:
+    path = short(f"{name}.toml", tmp_path, "n_live = 500", "n_live = 250")
+    posterior = run(path, RunOptions(output=tmp_path / "out", progress=False))
+    assert posterior.log_evidence is not None
+    assert posterior.log_evidence > 10.0
+    truth = {"echo_comb_injection": 5.83, "echo_benchmark": 1.0 / 870.117}[name]
+    assert abs(posterior.samples[posterior.best][0] / truth - 1.0) < 1e-3
+    assert "Whitened spectrum." in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_excerpt_of_gw150914_conditions_runs_and_reproduces(tmp_path: Path, without_a_scan: None) -> None:
+    (tmp_path / "docs" / "examples").mkdir(parents=True)
+    shutil.copytree(Path(__file__).parents[2] / "data" / "echo", tmp_path / "data" / "echo")
+    path = short("echo_gw150914_excerpt.toml", tmp_path / "docs" / "examples", "n_live = 300")
+    posterior = run(path, RunOptions(output=tmp_path / "out", progress=False, report=False))
+    manifest = (tmp_path / "out" / "manifest.json").read_text()
+    assert posterior.names[-1] == "phase_shift_L1"
+    assert all(key in manifest for key in ('"psd_H1"', '"psd_L1"', "PSD level q"))
+    assert reproduce(tmp_path / "out", tmp_path / "again", RunOptions(progress=False)).identical
+
+
+def test_the_example_of_time_slides_runs_where_its_strain_is(tmp_path: Path, without_a_scan: None) -> None:
+    strain = Path(__file__).parents[3] / "shared" / "data" / "echo" / "strain"
+    files = {name: strain / f"{name[0]}-{name}_LOSC_4_V2-1126259446-32.hdf5" for name in ("H1", "L1")}
+    if not all(path.exists() for path in files.values()):
+        pytest.skip("needs ../shared/data/echo/strain, which is not distributed with the project")
+    path = short("echo_gw150914.toml", tmp_path, "n_live = 200")
+    path.write_text(path.read_text().replace("n = 20", "n = 2"))
+    run(path, RunOptions(output=tmp_path / "out", progress=False, data=files))
+    assert "/2 = " in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.fixture
+def without_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scan costs more than these short runs, and has tests of its own."""
+    monkeypatch.setattr("sciinf.engines.echo.model.EchoSearch.check", lambda self, posterior: posterior)
 
 
 @pytest.mark.planck
