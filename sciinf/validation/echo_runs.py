@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,16 +37,11 @@ from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 from sciinf.validation.echo_checks import BAND, COMB, Phase, noise
 
-__all__ = ["GW150914", "Injections", "benchmarks", "best_of", "injections", "network", "scan_is_there", "two_samplers"]
+__all__ = ["GW150914", "Injections", "benchmark_data", "benchmarks", "best_of", "injections", "network", "two_samplers", "wave_search"]
 
 _SPACING = 0.005  # Hz: how near the true spacing a search must come
 _SNR = {"constant_wall": 11.911, "damped_wall": 10.610, "boltzmann_wall": 13.606, "wide_band": 16.937}
 """SNR of our families: that of the published N = 20 waveforms."""
-
-
-def scan_is_there() -> bool:
-    """Whether the engine can scan."""
-    return importlib.util.find_spec("sciinf.engines.echo.scan") is not None
 
 
 def best_of(problem: Problem, draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -147,13 +141,13 @@ def two_samplers(seed: int, index: int) -> list[Verdict]:
     ]
 
 
-def _search(spectrum: Spectrum, phase: Phase) -> Problem:
+def wave_search(spectrum: Spectrum, phase: Phase) -> Problem:
     """The six-parameter search of a dimensionless waveform, the amplitude marginalised."""
     engine = EchoSearch(spectrum, phase=phase, amplitude="marginalised", remnant=Remnant(0.69))
     return Problem(engine, engine.default_priors(), name=f"{spectrum.detector}, {phase}")
 
 
-def _benchmark_data(family: str, n_echoes: int, folder: Path | None, rng: np.random.Generator) -> tuple[Spectrum, str]:
+def benchmark_data(family: str, n_echoes: int, folder: Path | None, rng: np.random.Generator) -> tuple[Spectrum, str]:
     """One of the published waveforms in unit noise where its file is there, else our own of the same family."""
     path = None if folder is None else folder / "benchmarks" / f"waveform_{family}_N{n_echoes:03d}.dat.gz"
     if path is None or not path.exists():
@@ -171,9 +165,9 @@ def benchmarks(
     found: dict[tuple[str, str], NDArray[np.float64]] = {}
     rows: list[tuple[str, ...]] = []
     for family in families:
-        made = [_benchmark_data(family, n_echoes, data_folder, generator(seed, f"{family}/{n_echoes}/{i}")) for i in range(runs)]
+        made = [benchmark_data(family, n_echoes, data_folder, generator(seed, f"{family}/{n_echoes}/{i}")) for i in range(runs)]
         for phase in phases:
-            problems = [_search(spectrum, phase) for spectrum, _ in made]
+            problems = [wave_search(spectrum, phase) for spectrum, _ in made]
             where = None if folder is None else folder / f"{family}-{n_echoes}-{phase}"
             run = campaign_over(problems, Dynesty(n_live=n_live), seed, workers=workers, directory=where)
             best = [best_of(problem, draws)[1] for problem, draws in zip(problems, run.draws, strict=True)]
