@@ -87,7 +87,7 @@ class Oracle:
         return w / rate * (1.0 - np.exp(-rate * self.duration)), label[inside], j[inside]
 
     def sums(self) -> tuple[Complex, NDArray[np.float64], NDArray[np.float64]]:
-        """4 df conj(u_j) y_j, 4 df |u_j|^2 v_j and the labels, over the bins inside the support that some detector uses."""
+        """4 df conj(u_j) y_j, 4 df abs(u_j)^2 v_j and the labels, over the bins inside the support that some detector uses."""
         u, label, j = self.template()
         df = 1.0 / self.duration
         y, v = np.zeros(len(j), dtype=np.complex128), np.zeros(len(j))

@@ -131,9 +131,9 @@ def constant_wall_log(omega: ArrayLike) -> FloatArray:
 
 
 def damped_wall_log(omega: ArrayLike) -> FloatArray:
-    """-ln R = min(V (1 - e^{-|k|/k_1}) / (4000 pi k^2), 0.0284), k = omega - 0.40028, V = 0.2, k_1 = 0.087.
+    """-ln R = min(V (1 - e^{-abs(k)/k_1}) / (4000 pi k^2), 0.0284), k = omega - 0.40028, V = 0.2, k_1 = 0.087.
 
-    Our fit to the published tabulated wall: within 1 % for 0.05 <= |k| <= 0.4, 11 % at 0.01; the cap is that table's floor.
+    Our fit to the published tabulated wall: within 1 % for 0.05 <= abs(k) <= 0.4, 11 % at 0.01; the cap is that table's floor.
     """
     strength, scale, cap = _DAMPED
     k = np.abs(np.asarray(omega, dtype=np.float64) - _OMEGA_H)
@@ -142,7 +142,7 @@ def damped_wall_log(omega: ArrayLike) -> FloatArray:
 
 
 def boltzmann_wall_log(omega: ArrayLike) -> FloatArray:
-    """-ln R = |k| / (2 T_QH), k = omega - 0.40028, T_QH ten times the Hawking temperature 0.033414."""
+    """-ln R = abs(k) / (2 T_QH), k = omega - 0.40028, T_QH ten times the Hawking temperature 0.033414."""
     return np.abs(np.asarray(omega, dtype=np.float64) - _OMEGA_H) / (2.0 * 10.0 * _T_HAWKING)
 
 
@@ -212,12 +212,12 @@ def family_waveform(
     ConfigError
         If the family is unknown or N is not a positive integer.
     DataError
-        If |X| >= 1 at a frequency (the echoes would grow); names omega and |X|.
+        If abs(X) >= 1 at a frequency (the echoes would grow); names omega and abs(X).
 
     Notes
     -----
     h = Z (1 - X^N) / (1 - X), X = R_wall sqrt(P_BH) exp(-i (omega t_d - delta)) in numpy's sign (arXiv:2308.01017); the width of the mode
-    at omega is -ln|X| / t_d.
+    at omega is -ln abs(X) / t_d.
     """
     if family not in FAMILIES:
         raise ConfigError(f"no benchmark family {shown(family)}: {nearest_names(str(family), FAMILIES)}")

@@ -270,7 +270,7 @@ class LineReport:
     lines : tuple of float
         Candidates found, Hz, in the order found.
     heights : tuple of float
-        Largest |d_white| sqrt(4 df) within the tolerance of each, in the round that found it; about 1.25 on average in Gaussian noise.
+        Largest abs(d_white) sqrt(4 df) within the tolerance of each, in the round that found it; about 1.25 on average in Gaussian noise.
     found_in : tuple of int
         Round that found each, from 1.
     threshold : float
@@ -354,7 +354,7 @@ def find_lines(
     start, duration : float
         The segment, GPS s and s.
     threshold : float or None
-        On |d_white| sqrt(4 df) per bin; None takes 5 up to 24 s and 6 above.
+        On abs(d_white) sqrt(4 df) per bin; None takes 5 up to 24 s and 6 above.
     max_rounds : int
         At most this many rounds notch something.
     notch_width : float

@@ -497,7 +497,7 @@ def check_spectra(spectra: Sequence[Spectrum], first: int, last: int) -> tuple[f
     Warns
     -----
     EchoWarning
-        If q = median(4 df |d|^2 / (2 S)) / ln 2 of a detector lies outside [0.7, 1.4].
+        If q = median(4 df abs(d)^2 / (2 S)) / ln 2 of a detector lies outside [0.7, 1.4].
     """
     if not spectra:
         raise DataError("expected the spectrum of at least one detector, got none")

@@ -79,7 +79,7 @@ class _Comb:
 
 
 def comb_statistics(engine: EchoSearch, theta: ArrayLike) -> _Comb:
-    """h_j, tooth labels, 4 df conj(h_j) y_j and 4 df |h_j|^2 v_j over the bins of the band at ``theta``.
+    """h_j, tooth labels, 4 df conj(h_j) y_j and 4 df abs(h_j)^2 v_j over the bins of the band at ``theta``.
 
     Raises
     ------

@@ -423,7 +423,7 @@ class EchoSearch:
         return draw_amplitude(self, posterior, rng)
 
     def modes(self, theta: ArrayLike) -> ModeTable:
-        """Tooth by tooth what the data say: frequency, bins, |kappa_n|, rho_n, best phase and share of ln L."""
+        """Tooth by tooth what the data say: frequency, bins, abs(kappa_n), rho_n, best phase and share of ln L."""
         from sciinf.engines.echo.diagnostics import mode_table
 
         return mode_table(self, theta)

@@ -132,7 +132,7 @@ def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def mode_statistics(engine: EchoSearch, theta: ArrayLike) -> Figure:
-    """Each mode's matched filter |kappa_n| against its template SNR rho_n, and its share of ln L against frequency.
+    """Each mode's matched filter abs(kappa_n) against its template SNR rho_n, and its share of ln L against frequency.
 
     Raises
     ------

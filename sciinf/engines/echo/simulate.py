@@ -300,7 +300,7 @@ def benchmark(
     ConfigError
         If the family is unknown or N is not a positive integer.
     DataError
-        If |X| >= 1 at a frequency.
+        If abs(X) >= 1 at a frequency.
 
     Examples
     --------
