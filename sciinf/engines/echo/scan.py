@@ -34,7 +34,7 @@ _MOST_ROWS, _MOST_COLUMNS = 512, 256
 _PER_TABLE = 128  # best cells kept per width and phase
 _LEAST_PEAKS, _GAIN = 4, 1.7  # peaks maximised at least, and by how much a cell's ln L may grow when it is
 _SHORT = 2.0  # in ln L: what a run may fall short of the scan's best
-_SHARE = 0.05  # of the evidence: a peak of less is no mode
+_SHARE = 0.2  # of the evidence: of a broad peak of less, a sound run may hold no sample within 2 of its top
 _MODES, _DEPTH = 8, 12.0  # for starts: at most so many peaks, at most this far below the best
 
 
@@ -828,7 +828,7 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
     -------
     Posterior
         With ``meta["scan"]``: the best ln L of both and the scan's best point. The status is "missed_mode" if the run's is lower by more
-        than 2 and, where the run has an evidence, the scan's peak would hold a twentieth of it: in noise alone there is always some narrow
+        than 2 and, where the run has an evidence, the scan's peak would hold a fifth of it: in noise alone there is always some narrow
         peak of larger ln L and next to no prior mass, which a sound run need not have met. Peaks outside ``meta["supports"]`` do not count.
 
     Raises
