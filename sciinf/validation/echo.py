@@ -59,7 +59,7 @@ class Scale:
         Searches.
     n_live : int
         Of the searches.
-    evidence : tuple of (combs, phases, largest grid, seeds of the scatter)
+    evidence : tuple of (combs, phases, points of the quadrature, seeds of the scatter)
     replicas : dict
         Replicas of the calibration by phase.
     samplers : int
@@ -94,17 +94,17 @@ class Scale:
 
 
 QUICK = Scale(
-    50, (4,), 20, 2, ((12, "mode", 1, 0),), 300, (1, ("mode",), 140, 0), {"mode": 30}, 1, ((("constant_wall",), 20, 1, ("mode",)),), 0,
+    50, (4,), 20, 2, ((12, "mode", 1, 0),), 300, (1, ("mode",), 2**16, 0), {"mode": 30}, 1, ((("constant_wall",), 20, 1, ("mode",)),), 0,
     ((2.0, "mode", 2),),
 )  # fmt: skip
 FULL = Scale(
-    500, (1, 4, 12, 52), 200, 6, ((12, "mode", 4, 4), (1, "mode", 4, 4)), 500, (3, ("mode", "bin"), 202, 10), {"mode": 300}, 3,
+    500, (1, 4, 12, 52), 200, 6, ((12, "mode", 4, 4), (1, "mode", 4, 4)), 500, (3, ("mode", "bin"), 2**19, 10), {"mode": 300}, 3,
     ((_FAMILIES, 20, 2, ("mode", "bin")), (("constant_wall", "wide_band"), 100, 3, ("mode", "bin"))), 10,
     ((2.0, "mode", None), (2.0, "bin", None)), 100,
 )  # fmt: skip
 LONG = Scale(
     500, (1, 4, 12, 52), 200, 6,
-    ((12, "mode", 20, 20), (12, "bin", 20, 20), (1, "mode", 20, 20), (1, "bin", 20, 20)), 1000, (3, ("mode", "bin"), 202, 10),
+    ((12, "mode", 20, 20), (12, "bin", 20, 20), (1, "mode", 20, 20), (1, "bin", 20, 20)), 1000, (3, ("mode", "bin"), 2**19, 10),
     {"mode": 300, "bin": 300, "whittle": 300}, 3,
     ((_FAMILIES, 20, 100, ("mode", "bin")), (_FAMILIES, 100, 100, ("mode", "bin")), (_FAMILIES, 150, 100, ("mode", "bin"))), 10,
     ((2.0, "mode", None), (2.0, "bin", None), (4.0, "mode", None), (4.0, "bin", None)), 100, 300, 100,
@@ -175,8 +175,8 @@ class _Suite:
                 self.record.add_renamed("reference pairing", [checks.reader(self.data, "exact", "reference")], expect_failure=True)
 
     def evidence(self) -> None:
-        """ln Z on grids beside dynesty, and what the test must find."""
-        count, phases, largest, seeds = self.scale.evidence
+        """ln Z by quadrature beside dynesty, and what the test must find."""
+        count, phases, points, seeds = self.scale.evidence
         if not count:
             self.record.skip("evidence", "in another tier")
             return
@@ -185,11 +185,11 @@ class _Suite:
             found = evidence.cases(phases, count, _SEED)
             values = []
             for case in found:
-                verdicts, rows, value = evidence.compared(case, self.scale.n_live, largest, _SEED, self.workers)
+                verdicts, rows, value = evidence.compared(case, self.scale.n_live, points, _SEED, self.workers)
                 self.record.add(*verdicts)
                 lines += rows
                 values.append(value)
-            self.record.table("ln Z", ("comb", "amplitude", "dynesty", "grid", "z"), lines)
+            self.record.table("ln Z", ("comb", "amplitude", "dynesty", "quadrature", "z"), lines)
             if seeds:
                 self.record.add(evidence.seed_scatter(found[0], values[0], self.scale.n_live, seeds, _SEED, self.workers))
             error = 0.15  # of a run with 500 live points

@@ -149,7 +149,7 @@ def from_the_scan(problem: Problem, n_live: int, seed: int) -> tuple[float, floa
 def found_wrong(name: str, value: float, error: float, truth: float) -> Verdict:
     """The evidence test of a value that is wrong on purpose: within 3 errors or not."""
     z = (value - truth) / error
-    return Verdict(name, abs(z), None, 1, abs(z) < 3.0, f"ln Z {value:.3f} +- {error:.3f}, grid {truth:.3f}; bound 3 errors")
+    return Verdict(name, abs(z), None, 1, abs(z) < 3.0, f"ln Z {value:.3f} +- {error:.3f}, quadrature {truth:.3f}; bound 3 errors")
 
 
 def level(data: Spectrum, factor: float, first: int, last: int) -> Verdict:
