@@ -2,14 +2,20 @@
 
 Kernels are pure functions on float64 and int64 arrays with explicit signatures: compiled once, cached on disk, never specialised
 again. ``LIKELIHOOD`` is the one fixed signature of every engine's scalar kernel.
+
+numba's cache asks whether the file of a kernel has changed. What is compiled into a kernel from other files, helpers and constants, it
+does not see: a posterior would come from code that is no longer there. So all that is frozen into a kernel is part of its stamp here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
 import numba
+import numpy as np
 
 __all__ = ["FUNCTION", "INTS", "LIKELIHOOD", "LIKELIHOOD_MANY", "MATRIX", "SUM_FLAGS", "VECTOR", "inline_kernel", "kernel"]
 
@@ -50,7 +56,21 @@ def kernel(signature: Any = None, *, reassociate: bool = False) -> _Decorator:
         options["fastmath"] = set(SUM_FLAGS)
     if signature is None:
         options["forceinline"] = True
-    return cast(_Decorator, numba.jit(signature, **options) if signature is not None else numba.jit(**options))
+    signatures = signature if isinstance(signature, list) else [] if signature is None else [signature]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        dispatcher: Any = numba.jit(**options)(function)
+        if hasattr(dispatcher, "py_func"):  # not where numba is switched off
+            index = dispatcher._cache._cache_file
+            index._source_stamp = (*index._source_stamp, _frozen(dispatcher.py_func))
+            with numba.core.typeinfer.register_dispatcher(dispatcher):
+                for one in signatures:
+                    dispatcher.compile(one)
+            if signatures:
+                dispatcher.disable_compile()
+        return cast(Callable[..., Any], dispatcher)
+
+    return decorate
 
 
 def inline_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,3 +80,44 @@ def inline_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     of each array argument, about 5 ns for every one.
     """
     return cast(Callable[..., Any], numba.jit(nopython=True, nogil=True, error_model="numpy", inline="always")(function))
+
+
+def _frozen(function: FunctionType) -> str:
+    """Digest of what numba compiles into a kernel: the code of the kernels that it calls, and the values of its constants."""
+    seen: dict[str, bytes] = {}
+    _collect(function, seen)
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(name.encode() + b"\0" + seen[name] + b"\0")
+    return digest.hexdigest()
+
+
+def _collect(function: FunctionType, seen: dict[str, bytes]) -> None:
+    key = f"{function.__module__}.{function.__qualname__}"
+    if key in seen:
+        return
+    codes = list(_codes(function.__code__))
+    written = [repr((code.co_names, [value for value in code.co_consts if not isinstance(value, CodeType)])) for code in codes]
+    seen[key] = b"".join(code.co_code for code in codes) + "\0".join(written).encode()
+    names = {name for code in codes for name in code.co_names}
+    values = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        values[name] = cell.cell_contents
+    for name, module in list(values.items()):
+        if isinstance(module, ModuleType):
+            values |= {f"{name}.{member}": getattr(module, member) for member in names if hasattr(module, member)}
+    for name, value in values.items():
+        if hasattr(value, "py_func"):
+            _collect(value.py_func, seen)
+        elif isinstance(value, np.ndarray | np.generic):
+            seen[f"{key}:{name}"] = f"{value.dtype}{value.shape}".encode() + value.tobytes()
+        elif isinstance(value, bool | int | float | complex | str | bytes | tuple):
+            seen[f"{key}:{name}"] = repr(value).encode()
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A code object and those written inside it."""
+    yield code
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield from _codes(value)
