@@ -297,19 +297,20 @@ def test_the_echo_engines_check_is_that_of_its_scan(monkeypatch: pytest.MonkeyPa
     from types import ModuleType
 
     from sciinf.core.engine import check_of
-    from sciinf.engines.echo.data import Psd, Strain
+    from sciinf.engines.echo.data import Psd
     from sciinf.engines.echo.model import EchoSearch
+    from sciinf.engines.echo.strain import Strain
 
     strain = Strain(np.random.default_rng(1).standard_normal(4096), 1.0 / 1024.0, 0.0, "H1")
     engine = EchoSearch(strain, Psd.white(2.0 / 1024.0), band=(50.0, 200.0))
-    scan = ModuleType("sciinf.engines.echo.scan")
+    missed = ModuleType("sciinf.engines.echo.missed")
 
     def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: object = None) -> Posterior:
         assert isinstance(engine, EchoSearch)
         return dataclasses.replace(posterior, status="missed_mode")
 
-    scan.check_against_scan = check_against_scan  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, scan.__name__, scan)
+    missed.check_against_scan = check_against_scan  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, missed.__name__, missed)
     posterior = Posterior(
         samples=np.ones((2, 1)), log_weights=np.zeros(2), log_likelihood=np.zeros(2), log_prior=np.zeros(2), names=("spacing",)
     )

@@ -18,10 +18,14 @@ from sciinf.engines.echo.background import (
     time_slides,
     upper_limit,
 )
-from sciinf.engines.echo.data import EchoWarning, Psd, Spectrum, Strain, read_gwosc
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.gwosc import read_gwosc
+from sciinf.engines.echo.missed import check_against_scan
 from sciinf.engines.echo.model import EchoSearch
+from sciinf.engines.echo.network import EchoWarning
 from sciinf.engines.echo.priors import Remnant, amplitude_prior, fixed_band_priors, search_priors
-from sciinf.engines.echo.scan import ScanResult, check_against_scan, scan  # now: a module loaded later would take the function's name
+from sciinf.engines.echo.scan import ScanResult, scan  # now: a module loaded later would take the function's name
+from sciinf.engines.echo.strain import Strain
 from sciinf.engines.echo.template import CombTemplate
 
 if TYPE_CHECKING:

@@ -16,8 +16,10 @@ from sciinf.core.fingerprint import sha256_of
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines.echo import kernels
-from sciinf.engines.echo.data import Psd, Spectrum, Strain, check_spectra
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.network import check_spectra
 from sciinf.engines.echo.priors import Remnant, amplitude_prior, fixed_band_priors, search_priors
+from sciinf.engines.echo.strain import Strain
 from sciinf.engines.echo.template import CombTemplate, band_slice
 
 if TYPE_CHECKING:
@@ -447,7 +449,7 @@ class EchoSearch:
 
     def check(self, posterior: Posterior) -> Posterior:
         """The posterior, with status "missed_mode" where an exhaustive scan finds a comb of clearly larger ln L."""
-        from sciinf.engines.echo.scan import check_against_scan
+        from sciinf.engines.echo.missed import check_against_scan
 
         return check_against_scan(posterior, self)
 
