@@ -31,7 +31,7 @@ from sciinf.engines.echo.template import CombTemplate
 if TYPE_CHECKING:
     from sciinf.engines.echo import benchmarks, plots, simulate
     from sciinf.engines.echo.conditioning import LineReport, apply_lines, condition, find_lines, welch_psd
-    from sciinf.engines.echo.diagnostics import ModeTable
+    from sciinf.engines.echo.diagnostics import ModeTable, Resolution, resolution
 
 __all__ = [
     "CombTemplate",
@@ -42,6 +42,7 @@ __all__ = [
     "PValue",
     "Psd",
     "Remnant",
+    "Resolution",
     "ScanResult",
     "Segments",
     "SensitivityLimit",
@@ -60,6 +61,7 @@ __all__ = [
     "p_value",
     "plots",
     "read_gwosc",
+    "resolution",
     "scan",
     "search_priors",
     "sensitivity_limit",
@@ -73,11 +75,13 @@ __all__ = [
 _LAZY = {
     "LineReport": "conditioning:LineReport",
     "ModeTable": "diagnostics:ModeTable",
+    "Resolution": "diagnostics:Resolution",
     "apply_lines": "conditioning:apply_lines",
     "benchmarks": "benchmarks",
     "condition": "conditioning:condition",
     "find_lines": "conditioning:find_lines",
     "plots": "plots",
+    "resolution": "diagnostics:resolution",
     "simulate": "simulate",
     "welch_psd": "conditioning:welch_psd",
 }

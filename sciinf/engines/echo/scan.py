@@ -5,7 +5,9 @@ A scan never supplies live points or proposals to a nested run: its evidence wou
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from sciinf.core.prior_set import PriorSet
     from sciinf.engines.echo.model import EchoSearch
 
-__all__ = ["ScanResult", "scan"]
+__all__ = ["ScanResult", "comb_in_words", "scan"]
+
+_log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 
@@ -86,6 +90,10 @@ class ScanResult:
     def amplitude(self) -> float:
         """The amplitude at the best point, in s, marginalised by the engine or not."""
         return float(self.amplitudes[0])
+
+    def __str__(self) -> str:
+        values = dict(zip(self.names, self.theta.tolist(), strict=True))
+        return f"{self.n_points:,} combs, the best at {comb_in_words(self.engine, values, self.log_likelihood)}"
 
     def starts(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Walker starts (n, n_dim) in the order of the priors, each inside the prior, no two alike.
@@ -213,7 +221,7 @@ def scan(
         for phases in _phase_grid(len(search.phases), n_phase):
             table.add(float(width), phases, n_cells)
     peaks, values = peaks_of(search, table, int(n_refine), int(n_peaks))
-    return ScanResult(
+    result = ScanResult(
         search.original.parameters,
         search.original_columns(peaks),
         values,
@@ -227,6 +235,17 @@ def scan(
         table.steps,
         search.original,
         search.priors,
+    )
+    _log.info("scan: %s", result)
+    return result
+
+
+def comb_in_words(engine: EchoSearch, values: Mapping[str, float], log_likelihood: float) -> str:
+    """Where a comb lies, and its ln L."""
+    unit, seconds = ("Hz", "s") if engine.is_in_hertz else ("1/M", "M")
+    offset = f"{values['offset']:.5g}" + (f" {unit}" if engine.offset_unit == "Hz" else "")
+    return (
+        f"spacing {values['spacing']:.6g} {unit}, offset {offset}, width {values['width']:.3g} rad/{seconds}, ln L = {log_likelihood:.2f}"
     )
 
 
