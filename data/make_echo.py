@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 
 from sciinf.engines.echo.conditioning import welch_psd
-from sciinf.engines.echo.data import Strain, read_gwosc
+from sciinf.engines.echo.gwosc import read_gwosc
+from sciinf.engines.echo.strain import Strain
 
 TARGET = Path(__file__).parent / "echo"
 START, DURATION = 1126259461, 4

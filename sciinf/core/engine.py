@@ -179,7 +179,11 @@ def background_of(problem: Problem) -> Background | None:
 
 
 def check_of(engine: Engine) -> Callable[[Any], Any] | None:
-    """The engine's own check of a Posterior, which returns it with its status set, or None."""
+    """The engine's own check of a Posterior, or None. It returns the posterior with its status set.
+
+    Where it has something to say, ``meta["check"]`` holds, by topic, {"text": a sentence, "good": whether all is well}; the summary, the
+    log and the report repeat it.
+    """
     return _capability(engine, "check")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sciinf.results.posterior import Posterior
 
-__all__ = ["Edge", "Row", "Summary", "edge_report", "summarise"]
+__all__ = ["Edge", "Note", "Row", "Summary", "edge_report", "notes_of", "summarise"]
 
 _INTERVAL = (0.15865525393145707, 0.8413447460685429)  # the normal distribution at -1 and +1 sigma: 68.27 %
 _EDGE_WIDTH, _EDGE_MASS = 0.02, 0.01
@@ -34,6 +34,16 @@ class Edge(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}: {100 * self.mass:.1f} % of the mass lies within 2 % of the box width from the {self.side} edge {self.value:g}"
+
+
+class Note(NamedTuple):
+    """What an engine says of a finished posterior, and whether it is as it should be."""
+
+    text: str
+    good: bool
+
+    def __str__(self) -> str:
+        return self.text if self.good else f"warning: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Summary:
     """Table of a posterior; ``str()`` gives the text.
 
     ``effective`` is the posterior's effective number of samples, ``rows`` the sampled then the derived quantities, ``edges`` what leans
-    on the edge of the domain that was asked about.
+    on the edge of the domain that was asked about, ``notes`` what the engine's own check says (`sciinf.core.engine.check_of`).
     """
 
     n_samples: int
@@ -96,6 +106,7 @@ class Summary:
     autocorrelation_time: float | None
     rows: tuple[Row, ...]
     edges: tuple[Edge, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __getitem__(self, name: str) -> Row:
         """Row of one quantity.
@@ -112,9 +123,10 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON holds it; numbers that are not finite become None."""
-        head = {key: _json_number(value) for key, value in asdict(self).items() if key not in ("rows", "edges")}
+        head = {key: _json_number(value) for key, value in asdict(self).items() if key not in ("rows", "edges", "notes")}
         rows = [{key: _json_number(value) for key, value in asdict(row).items()} for row in self.rows]
-        return {**head, "rows": rows, "edges": [edge._asdict() for edge in self.edges]}
+        edges, notes = ([item._asdict() for item in items] for items in (self.edges, self.notes))
+        return {**head, "rows": rows, "edges": edges, "notes": notes}
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas DataFrame, indexed by name.
@@ -156,8 +168,8 @@ class Summary:
         lines = [
             "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))]) for line in table
         ]
-        notes = ["* derived"] if any(row.derived for row in self.rows) else []
-        return "\n".join([*self._head(), "", *(line.rstrip() for line in lines), *notes, *(str(edge) for edge in self.edges)])
+        lines = [*self._head(), "", *(line.rstrip() for line in lines), *(["* derived"] if any(row.derived for row in self.rows) else [])]
+        return "\n".join([*lines, *map(str, self.edges), *map(str, self.notes)])
 
 
 def edge_report(posterior: Posterior, domain: Mapping[str, tuple[float, float]] | None) -> tuple[Edge, ...]:
@@ -188,6 +200,15 @@ def edge_report(posterior: Posterior, domain: Mapping[str, tuple[float, float]] 
             if mass > _EDGE_MASS:
                 edges.append(Edge(name, side, float(value), mass))
     return tuple(edges)
+
+
+def notes_of(posterior: Posterior) -> tuple[Note, ...]:
+    """What the engine's own check said of ``posterior``: its ``meta["check"]``, by topic {"text": a sentence, "good": bool}."""
+    said = posterior.meta.get("check")
+    entries = said.values() if isinstance(said, Mapping) else ()
+    return tuple(
+        Note(str(entry["text"]), bool(entry["good"])) for entry in entries if isinstance(entry, Mapping) and {"text", "good"} <= set(entry)
+    )
 
 
 def _row(posterior: Posterior, name: str, kish: float) -> Row:
@@ -243,4 +264,5 @@ def summarise(posterior: Posterior, *, domain: Mapping[str, tuple[float, float]]
         autocorrelation_time=slowest,
         rows=rows,
         edges=edge_report(posterior, domain),
+        notes=notes_of(posterior),
     )

@@ -96,6 +96,8 @@ def _print_summary(console: Console, view: View) -> None:
     console.print(f"{summary.n_samples:,} samples, {summary.effective:,.0f} effective" + _evidence(summary))
     for edge in summary.edges:
         console.print(f"[red]{edge}[/red]")
+    for note in summary.notes:
+        console.print(str(note), style="" if note.good else "red", soft_wrap=True, markup=False)
     if published:
         sources = sorted({references[row.name][2] for row in summary.rows if row.name in references})
         console.print(f"published: {'; '.join(sources)}", style="dim", soft_wrap=True)

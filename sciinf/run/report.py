@@ -103,7 +103,7 @@ def _context(source: ReportInput) -> dict[str, Any]:
         "published": any(name in references for name in posterior.names + posterior.derived_names),
         "interval_title": "68 % interval",
         "groups": tables.result_groups(posterior, summary, references, components=bool(parts)),
-        "result_notes": _result_notes(references),
+        "result_notes": _result_notes(references, summary),
         "evidence": _evidence(posterior, manifest),
         "components": tables.component_rows(parts, summary) if parts else [],
         "fit_note": "At the sample of largest posterior density among those kept; not an optimum.",
@@ -164,6 +164,7 @@ def _notices(source: ReportInput, summary: Summary, problems: list[str]) -> list
         notices.append(f"The run stopped before it converged{f' ({stopped})' if stopped else ''}: these figures are provisional.")
     if source.posterior.status == "missed_mode":
         notices.append("The engine's own check says that a mode of the posterior was missed.")
+    notices += [f"{note.text}." for note in summary.notes if not note.good]
     notices += [f"{edge}. The posterior leans on the edge of where the engine is valid." for edge in summary.edges]
     notices += [str(note) for note in source.manifest.get("data", {}).get("notes", []) if "unverified" in str(note)]
     if any(item.get("forced") and item.get("differs") for item in source.manifest.get("resumed", [])):
@@ -173,10 +174,11 @@ def _notices(source: ReportInput, summary: Summary, problems: list[str]) -> list
     return notices + problems
 
 
-def _result_notes(references: Mapping[str, tables.Reference]) -> list[str]:
-    """Where published values come from."""
+def _result_notes(references: Mapping[str, tables.Reference], summary: Summary) -> list[str]:
+    """Where published values come from, and what the engine says of the result."""
     sources = sorted({reference[2] for reference in references.values()})
-    return [f"Published: {'; '.join(sources)}. Differences are in units of the published standard deviation."] if sources else []
+    published = [f"Published: {'; '.join(sources)}. Differences are in units of the published standard deviation."] if sources else []
+    return published + [f"{note.text}." for note in summary.notes if note.good]
 
 
 def _evidence(posterior: Posterior, manifest: Mapping[str, Any]) -> str:

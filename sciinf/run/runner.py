@@ -15,6 +15,7 @@ from sciinf.core.errors import SciinfError, SciinfWarning
 from sciinf.core.user_paths import what_is_at
 from sciinf.results.run_directory import RunDirectory
 from sciinf.results.run_log import run_log
+from sciinf.results.summary import notes_of
 from sciinf.run.background import check_background, read_background, run_background
 from sciinf.run.config import Config, load_config
 from sciinf.run.prepare import Prepared, check_sampler, data_by_key, prepare
@@ -181,6 +182,8 @@ def _checked(directory: RunDirectory, prepared: Prepared, posterior: Posterior) 
         return posterior
     if checked is not posterior:
         directory.write_posterior(checked)
+    for note in notes_of(checked):
+        _log.log(logging.INFO if note.good else logging.WARNING, "%s", note.text)
     if checked.status != posterior.status:
         _log.warning("%s: the engine's own check: %s", prepared.config.name, checked.status.replace("_", " "))
     directory.write_manifest({**directory.read_manifest(), "check": {"status": checked.status}})

@@ -116,6 +116,17 @@ def test_unknown_row(chains: Posterior) -> None:
         chains.summary()["alfa"]
 
 
+def test_notes_of_the_engines_check() -> None:
+    x = np.array([[0.0], [1.0], [2.0]])
+    said = {"scan": {"text": "best at 3", "good": True}, "width": {"text": "T width = 0.2", "good": False}}
+    posterior = Posterior(x, np.zeros(3), np.zeros(3), np.zeros(3), ("x",), meta={"check": said})
+    table = posterior.summary()
+    assert str(table).splitlines()[-2:] == ["best at 3", "warning: T width = 0.2"]
+    assert json.loads(json.dumps(table.to_dict()))["notes"][1] == {"text": "T width = 0.2", "good": False}
+    for other in ("mine", {"scan": "mine"}, {"scan": {"text": "mine"}}):  # meta is the user's too
+        assert dataclasses.replace(posterior, meta={"check": other}).summary().notes == ()
+
+
 def test_edges() -> None:
     """Uniform samples on (0, 1): 2 % within 2 % of each edge; a wide box, or a mass of 1 % and less, is silent."""
     x = (np.arange(1000) + 0.5) / 1000.0

@@ -262,6 +262,28 @@ def test_a_run_that_did_not_converge_has_none(tmp_path: Path) -> None:
     assert "check" not in manifest_of(folder)
 
 
+def test_what_the_check_says_is_in_summary_log_show_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sciinf.run import console
+
+    said = "{'scan': {'text': 'the best lies at 3 [Hz]', 'good': True}, 'width': {'text': 'too wide', 'good': False}}"
+    says = MODEL.replace(
+        "        return posterior\n", f"        return dataclasses.replace(posterior, meta={{**posterior.meta, 'check': {said}}})\n"
+    )
+    folder = folder_with(tmp_path / "project", says)
+    run(folder / "searched.toml", options(folder))
+    summary, log = ((folder / "run" / name).read_text() for name in ("summary.txt", "run.log"))
+    assert summary.splitlines()[-2:] == ["the best lies at 3 [Hz]", "warning: too wide"]
+    assert "INFO" in next(line for line in log.splitlines() if "the best lies at 3 [Hz]" in line)
+    assert "WARNING" in next(line for line in log.splitlines() if "too wide" in line)
+    console.show(look(folder / "run"))
+    shown = capsys.readouterr().out
+    assert "the best lies at 3 [Hz]\nwarning: too wide\n" in shown
+    assert look(folder / "run").to_dict()["summary"]["notes"][1] == {"text": "too wide", "good": False}
+    html = (folder / "run" / "report.html").read_text()
+    assert '<p class="soft">the best lies at 3 [Hz].</p>' in html
+    assert '<p class="notice">too wide.</p>' in html
+
+
 MISSED = MODEL.replace("        return posterior\n", '        return dataclasses.replace(posterior, status="missed_mode")\n')
 
 
@@ -297,21 +319,22 @@ def test_the_echo_engines_check_is_that_of_its_scan(monkeypatch: pytest.MonkeyPa
     from types import ModuleType
 
     from sciinf.core.engine import check_of
-    from sciinf.engines.echo.data import Psd, Strain
+    from sciinf.engines.echo.data import Psd
     from sciinf.engines.echo.model import EchoSearch
+    from sciinf.engines.echo.strain import Strain
 
     strain = Strain(np.random.default_rng(1).standard_normal(4096), 1.0 / 1024.0, 0.0, "H1")
     engine = EchoSearch(strain, Psd.white(2.0 / 1024.0), band=(50.0, 200.0))
-    scan = ModuleType("sciinf.engines.echo.scan")
+    missed = ModuleType("sciinf.engines.echo.missed")
 
     def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: object = None) -> Posterior:
         assert isinstance(engine, EchoSearch)
         return dataclasses.replace(posterior, status="missed_mode")
 
-    scan.check_against_scan = check_against_scan  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, scan.__name__, scan)
+    missed.check_against_scan = check_against_scan  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, missed.__name__, missed)
     posterior = Posterior(
-        samples=np.ones((2, 1)), log_weights=np.zeros(2), log_likelihood=np.zeros(2), log_prior=np.zeros(2), names=("spacing",)
+        samples=np.ones((2, 4)), log_weights=np.zeros(2), log_likelihood=np.zeros(2), log_prior=np.zeros(2), names=engine.parameters
     )
     check = check_of(engine)
     assert check is not None

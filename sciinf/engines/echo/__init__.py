@@ -18,16 +18,20 @@ from sciinf.engines.echo.background import (
     time_slides,
     upper_limit,
 )
-from sciinf.engines.echo.data import EchoWarning, Psd, Spectrum, Strain, read_gwosc
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.gwosc import read_gwosc
+from sciinf.engines.echo.missed import check_against_scan
 from sciinf.engines.echo.model import EchoSearch
+from sciinf.engines.echo.network import EchoWarning
 from sciinf.engines.echo.priors import Remnant, amplitude_prior, fixed_band_priors, search_priors
-from sciinf.engines.echo.scan import ScanResult, check_against_scan, scan  # now: a module loaded later would take the function's name
+from sciinf.engines.echo.scan import ScanResult, scan  # now: a module loaded later would take the function's name
+from sciinf.engines.echo.strain import Strain
 from sciinf.engines.echo.template import CombTemplate
 
 if TYPE_CHECKING:
     from sciinf.engines.echo import benchmarks, plots, simulate
     from sciinf.engines.echo.conditioning import LineReport, apply_lines, condition, find_lines, welch_psd
-    from sciinf.engines.echo.diagnostics import ModeTable
+    from sciinf.engines.echo.diagnostics import ModeTable, Resolution, resolution
 
 __all__ = [
     "CombTemplate",
@@ -38,6 +42,7 @@ __all__ = [
     "PValue",
     "Psd",
     "Remnant",
+    "Resolution",
     "ScanResult",
     "Segments",
     "SensitivityLimit",
@@ -56,6 +61,7 @@ __all__ = [
     "p_value",
     "plots",
     "read_gwosc",
+    "resolution",
     "scan",
     "search_priors",
     "sensitivity_limit",
@@ -69,11 +75,13 @@ __all__ = [
 _LAZY = {
     "LineReport": "conditioning:LineReport",
     "ModeTable": "diagnostics:ModeTable",
+    "Resolution": "diagnostics:Resolution",
     "apply_lines": "conditioning:apply_lines",
     "benchmarks": "benchmarks",
     "condition": "conditioning:condition",
     "find_lines": "conditioning:find_lines",
     "plots": "plots",
+    "resolution": "diagnostics:resolution",
     "simulate": "simulate",
     "welch_psd": "conditioning:welch_psd",
 }

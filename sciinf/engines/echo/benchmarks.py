@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.arrays import finite_array
 from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
-from sciinf.engines.echo.data import Psd, Spectrum, real_number, restore_state
+from sciinf.engines.echo.checked import real_number, restore_state
+from sciinf.engines.echo.data import Psd, Spectrum
 
 __all__ = [
     "FAMILIES",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from sciinf.core.errors import ConfigError, DataError, shown
-from sciinf.engines.echo.data import Psd, Spectrum, Strain, fourier_bins, samples_in
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.strain import Strain, fourier_bins, samples_in
 
 __all__ = [
     "MAINS",

@@ -1,10 +1,8 @@
-"""What the search reads: strain, its power spectral density, and the Fourier data of one segment."""
+"""What the likelihood reads: Fourier data of a segment, and the power spectral density of its noise."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,105 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.arrays import as_float_array, finite_array
-from sciinf.core.errors import ConfigError, DataError, DataTypeError, SciinfWarning, shown
+from sciinf.core.errors import DataError, DataTypeError
 from sciinf.core.fingerprint import sha256_of
-from sciinf.core.user_paths import what_is_at
+from sciinf.engines.echo.checked import complex_array, detector_name, file_name, freeze, real_number, restore_state
 
-__all__ = ["EchoWarning", "Psd", "Spectrum", "Strain", "check_spectra", "fourier_bins", "read_gwosc", "samples_in"]
+__all__ = ["Psd", "Spectrum"]
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 BoolArray = NDArray[np.bool_]
-
-_ZERO_SHARE = 0.01
-_LEVEL_RANGE = (0.7, 1.4)
-_LONGEST_NAME = 160
-_ROUNDING = 1e-9  # relative: T = n dt in float64, whatever the sampling rate
-
-
-class EchoWarning(SciinfWarning):
-    """Data of the echo search look wrong, but can be used."""
-
-
-def _freeze(owner: object, **arrays: NDArray[Any]) -> None:
-    for name, array in arrays.items():
-        array.flags.writeable = False
-        object.__setattr__(owner, name, array)
-
-
-def restore_state(owner: object, state: dict[str, Any]) -> None:
-    """Set a pickled state; numpy hands read-only arrays back writable."""
-    for name, value in state.items():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-        object.__setattr__(owner, name, value)
-
-
-def real_number(name: str, value: Any, *, positive: bool = False) -> float:
-    """``value`` as a finite float, positive where asked.
-
-    Raises
-    ------
-    DataTypeError
-        If it is not a real number.
-    DataError
-        If it is not finite or not positive; names it.
-    """
-    if isinstance(value, (bool, np.bool_, str, bytes)):
-        raise DataTypeError(f"{name} must be a real number, got {shown(value)}")
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise DataTypeError(f"{name} must be a real number, got {shown(value)}") from error
-    if not math.isfinite(number) or (positive and number <= 0.0):
-        raise DataError(f"{name} must be {'positive and ' if positive else ''}finite, got {number}")
-    return number
-
-
-def _detector(name: Any) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigError(f"a detector needs a name such as 'H1', got {shown(name)}")
-    return name
-
-
-def _complex_array(name: str, values: ArrayLike) -> ComplexArray:
-    """Copy ``values`` into a C-contiguous complex128 array; DataTypeError unless they are numbers."""
-    try:
-        raw = np.asarray(values)
-    except ValueError as error:
-        raise DataTypeError(f"{name} must be a rectangular array of numbers: {error}") from error
-    if raw.dtype.kind not in "fiubc":
-        raise DataTypeError(f"{name} must hold complex numbers, got dtype {raw.dtype}")
-    return np.array(raw, dtype=np.complex128, order="C")
-
-
-def samples_in(duration: float, sample_interval: float) -> int:
-    """Number of samples n with n * sample_interval == duration.
-
-    Raises
-    ------
-    DataError
-        If the duration is no whole number of samples; gives it and the nearest one that is.
-
-    Examples
-    --------
-    >>> samples_in(4.0, 1.0 / 4096.0)
-    16384
-    """
-    duration = real_number("duration", duration, positive=True)
-    sample_interval = real_number("sample_interval", sample_interval, positive=True)
-    n = round(duration / sample_interval)
-    if n < 1 or abs(n * sample_interval - duration) > _ROUNDING * duration:
-        raise DataError(
-            f"duration must be a whole number of samples: got {duration:.12g} s, the nearest is {max(n, 1)} x {sample_interval:.12g} s "
-            f"= {max(n, 1) * sample_interval:.12g} s. Give that one"
-        )
-    return n
-
-
-def fourier_bins(values: FloatArray, sample_interval: float) -> ComplexArray:
-    """d_j = dt FFT(x)_j, j = 0 ... n // 2, numpy's sign (e^{-2 pi i f t}); a strain in 1 gives d in s."""
-    return np.asarray(sample_interval * np.fft.rfft(values), dtype=np.complex128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +61,7 @@ class Psd:
         if frequency[0] < 0.0 or len(bad):
             where = f"frequency[{bad[0] + 1}] = {frequency[bad[0] + 1]:g}" if len(bad) else f"frequency[0] = {frequency[0]:g}"
             raise DataError(f"frequencies of a PSD must increase from 0 or more; {where} Hz")
-        _freeze(self, frequency=frequency, density=density)
+        freeze(self, frequency=frequency, density=density)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore_state(self, state)
@@ -211,14 +119,8 @@ class Psd:
         return sha256_of("psd", self.frequency, self.density)
 
 
-def _shown_name(path: str | Path) -> str:
-    """A file's name without its folder, short."""
-    name = Path(path).name
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-
-
 def _two_columns(path: str | Path) -> tuple[FloatArray, FloatArray]:
-    name = _shown_name(path)
+    name = file_name(path)
     try:
         rows = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as error:
@@ -286,8 +188,8 @@ class Spectrum:
     start_time: float | None = None
 
     def __post_init__(self) -> None:
-        name = _detector(self.detector)
-        values = _complex_array(f"Fourier data of {name}", self.values)
+        name = detector_name(self.detector)
+        values = complex_array(f"Fourier data of {name}", self.values)
         psd = as_float_array(f"PSD of {name}", self.psd)
         if values.ndim != 1 or psd.shape != values.shape or len(values) < 3:
             raise DataError(f"{name}: Fourier data and PSD must be (n_bin,) with n_bin >= 3, got {values.shape} and {psd.shape}")
@@ -296,7 +198,7 @@ class Spectrum:
             raise DataTypeError(f"mask of {name} must hold booleans (True where the bin is used), got dtype {mask.dtype}")
         if mask.shape != values.shape:
             raise DataError(f"mask of {name} must have shape {values.shape}, got {mask.shape}")
-        _freeze(self, values=values, psd=psd, mask=mask.copy())
+        freeze(self, values=values, psd=psd, mask=mask.copy())
         object.__setattr__(self, "duration", real_number(f"duration of {name} (s)", self.duration, positive=True))
         object.__setattr__(self, "response", real_number(f"response of {name}", self.response, positive=True))
         object.__setattr__(self, "delay", real_number(f"delay of {name} (s)", self.delay))
@@ -342,272 +244,10 @@ class Spectrum:
 
     def with_values(self, values: ArrayLike) -> Spectrum:
         """The same segment with other Fourier data (n_bin,)."""
-        return replace(self, values=_complex_array(f"Fourier data of {self.detector}", values))
+        return replace(self, values=complex_array(f"Fourier data of {self.detector}", values))
 
     def fingerprint(self) -> str:
         """sha256 over the numbers of the used bins, the mask, and what fixes the detector's frame; the start time is left out."""
         used = self.used
         frame = (self.detector, self.duration, self.response, self.delay)
         return sha256_of("spectrum", self.values[used], self.psd[used], used, *frame)
-
-
-@dataclass(frozen=True, eq=False)
-class Strain:
-    """Strain of one detector, evenly sampled.
-
-    Parameters
-    ----------
-    values : (n,) float64 array
-        h(t), dimensionless (or in units of the noise, for simulated data).
-    sample_interval : float
-        dt in s.
-    start_time : float
-        GPS s of the first sample.
-    detector : str
-        Its name.
-
-    Raises
-    ------
-    DataTypeError
-        If the values are not real numbers; names the detector and the dtype.
-    DataError
-        If a value is NaN or infinite (count, first index and GPS time), the series is zero-padded (exact zeros at its ends on more than
-        1 % of the samples), too short (4 samples), or the sample interval is not positive.
-    ConfigError
-        If the detector has no name.
-    """
-
-    values: FloatArray
-    sample_interval: float
-    start_time: float
-    detector: str
-
-    def __post_init__(self) -> None:
-        name = _detector(self.detector)
-        values = as_float_array(f"strain of {name}", self.values)
-        object.__setattr__(self, "sample_interval", real_number(f"sample interval of {name} (s)", self.sample_interval, positive=True))
-        object.__setattr__(self, "start_time", real_number(f"start time of {name} (GPS s)", self.start_time))
-        if values.ndim != 1 or len(values) < 4:
-            raise DataError(f"strain of {name} must have shape (n,) with n >= 4, got {values.shape}")
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise DataError(
-                f"strain of {name} must be finite: {len(bad)} of {len(values)} samples are not, the first is sample {bad[0]} at GPS "
-                f"{self.start_time + bad[0] * self.sample_interval:.6f} ({values[bad[0]]}); cut or fill before"
-            )
-        filled = np.flatnonzero(values)
-        zeros = len(values) if not len(filled) else int(filled[0] + len(values) - 1 - filled[-1])
-        if zeros > _ZERO_SHARE * len(values):
-            raise DataError(
-                f"strain of {name} is zero-padded: {zeros} exact zeros at its ends, of {len(values)} samples. The likelihood needs data "
-                "that fill the segment (T = n dt): cut the zeros off"
-            )
-        _freeze(self, values=values)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        restore_state(self, state)
-
-    @property
-    def n(self) -> int:
-        """Number of samples."""
-        return len(self.values)
-
-    @property
-    def duration(self) -> float:
-        """T = n dt in s."""
-        return self.n * self.sample_interval
-
-    @property
-    def end_time(self) -> float:
-        """GPS s just after the last sample."""
-        return self.start_time + self.duration
-
-    @property
-    def times(self) -> FloatArray:
-        """GPS s of every sample, (n,)."""
-        return self.start_time + np.arange(self.n, dtype=np.float64) * self.sample_interval
-
-    def index_of(self, time: float) -> int:
-        """Sample nearest to GPS ``time``, inside the series or not."""
-        return round((real_number("time (GPS s)", time) - self.start_time) / self.sample_interval)
-
-    def cut(self, start: float, duration: float) -> Strain:
-        """The part of ``duration`` s from the sample nearest to GPS ``start``.
-
-        Raises
-        ------
-        DataError
-            If the duration is no whole number of samples, or the part is not inside; gives both GPS ranges.
-        """
-        n, first = samples_in(duration, self.sample_interval), self.index_of(start)
-        if first < 0 or first + n > self.n:
-            raise DataError(
-                f"{self.detector}: GPS {start:.6f} to {start + duration:.6f} is not inside the strain, holding {self.start_time:.6f} to "
-                f"{self.end_time:.6f}"
-            )
-        time = self.start_time + first * self.sample_interval
-        return Strain(self.values[first : first + n], self.sample_interval, time, self.detector)
-
-    def spectrum(self, psd: Psd) -> Spectrum:
-        """FFT of the series as it is, for simulated stationary noise; real strain goes through `condition`."""
-        values = fourier_bins(self.values, self.sample_interval)
-        return Spectrum(values, psd.on_bins(len(values), self.duration), self.duration, detector=self.detector, start_time=self.start_time)
-
-    def fingerprint(self) -> str:
-        """sha256 over samples, sampling, start and detector."""
-        return sha256_of("strain", self.values, self.sample_interval, self.start_time, self.detector)
-
-
-def _check_used_bins(spectrum: Spectrum, first: int, last: int) -> int:
-    """Number of used bins in first..last; DataError where one of them cannot be used."""
-    bins = first + np.flatnonzero(spectrum.used[first : last + 1])
-    values, density = spectrum.values[bins], spectrum.psd[bins]
-    said = np.flatnonzero(~np.isnan(spectrum.psd))
-    if len(bins) and (not len(said) or bins[0] < said[0] or bins[-1] > said[-1]):
-        holds = f"holds {said[0] / spectrum.duration:g} to {said[-1] / spectrum.duration:g} Hz" if len(said) else "is NaN everywhere"
-        raise DataError(
-            f"{spectrum.detector}: PSD does not cover the band: it {holds}, wanted are {bins[0] / spectrum.duration:g} to "
-            f"{bins[-1] / spectrum.duration:g} Hz. Narrow the band, or give a PSD that covers it"
-        )
-    for what, wrong, at in (
-        ("Fourier data must be finite", ~np.isfinite(values), values),
-        ("PSD must be finite and positive (one-sided, 1/Hz)", ~(np.isfinite(density) & (density > 0.0)), density),
-    ):
-        bad = np.flatnonzero(wrong)
-        if len(bad):
-            j = int(bins[bad[0]])
-            raise DataError(
-                f"{spectrum.detector}: {what}; bin {j} ({j / spectrum.duration:g} Hz) holds {at[bad[0]]} ({len(bad)} such used bins in "
-                f"{first / spectrum.duration:g} to {last / spectrum.duration:g} Hz). Mask the bin or narrow the band"
-            )
-    return len(bins)
-
-
-def check_spectra(spectra: Sequence[Spectrum], first: int, last: int) -> tuple[float, ...]:
-    """Check that ``spectra`` are one network whose used bins first..last can be searched; returns the PSD level q of each.
-
-    Raises
-    ------
-    ConfigError
-        If two detectors share a name.
-    DataError
-        If durations, numbers of bins or start times (where both are given) differ; a used bin holds what is not finite, or S <= 0; or the
-        masks leave no bin in the band.
-
-    Warns
-    -----
-    EchoWarning
-        If q = median(4 df abs(d)^2 / (2 S)) / ln 2 of a detector lies outside [0.7, 1.4].
-    """
-    if not spectra:
-        raise DataError("expected the spectrum of at least one detector, got none")
-    one = spectra[0]
-    names = [spectrum.detector for spectrum in spectra]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"detector names must differ; '{name}' is there {names.count(name)} times")
-    for other in spectra[1:]:
-        if other.duration != one.duration:
-            raise DataError(
-                f"detectors need one duration: {one.detector} has {one.duration:.12g} s, {other.detector} {other.duration:.12g} s"
-            )
-        if other.n_bin != one.n_bin:
-            raise DataError(f"detectors need the same bins: {one.detector} has {one.n_bin}, {other.detector} {other.n_bin}")
-        starts = (one.start_time, other.start_time)
-        if starts[0] is not None and starts[1] is not None and abs(starts[0] - starts[1]) > 0.5 * one.duration / (one.n_bin - 1):
-            raise DataError(
-                f"detectors need one start time: {one.detector} has GPS {starts[0]:.6f}, {other.detector} {starts[1]:.6f}. "
-                "For a time slide set start_time=None"
-            )
-    if not 1 <= first <= last <= one.last_bin:
-        raise DataError(f"bins {first} to {last} are not inside 1 to {one.last_bin}, between zero and the Nyquist frequency")
-    counts = [_check_used_bins(spectrum, first, last) for spectrum in spectra]
-    if not sum(counts):
-        raise DataError(
-            f"the masks of {', '.join(names)} leave no bin in {first / one.duration:g} to {last / one.duration:g} Hz: "
-            f"{last - first + 1} masked in each. Mask less or widen the band"
-        )
-    levels = []
-    for spectrum, count in zip(spectra, counts, strict=True):
-        level = spectrum.psd_level(first, last) if count else math.nan
-        levels.append(level)
-        if count and not _LEVEL_RANGE[0] <= level <= _LEVEL_RANGE[1]:
-            warnings.warn(
-                f"{spectrum.detector}: the data are {level:.3g} times the PSD (q = median(4 df |d|^2 / (2 S)) / ln 2 = {level:.3g}, 1 for "
-                "Gaussian noise): one-sided 1/Hz expected; q = 2 is a two-sided PSD",
-                EchoWarning,
-                stacklevel=3,
-            )
-    return tuple(levels)
-
-
-def _gwosc_value(stream: Any, key: str, name: str) -> Any:
-    if key not in stream:
-        raise DataError(f"{name}: no '{key}' in the file; expected a GWOSC strain file (HDF5)")
-    return stream[key]
-
-
-def _check_present(stream: Any, name: str, start: float, stop: float) -> None:
-    """DataError where bit 0 ("data present") of the data-quality mask is off between GPS start and stop."""
-    quality = _gwosc_value(stream, "quality/simple/DQmask", name)
-    begin = float(quality.attrs.get("Xstart", stream["strain/Strain"].attrs["Xstart"]))
-    step = float(quality.attrs.get("Xspacing", 1.0))
-    bits = np.asarray(quality[()])
-    seconds = begin + step * np.arange(len(bits))
-    missing = seconds[(bits & 1 == 0) & (seconds < stop) & (seconds + step > start)]
-    if len(missing):
-        listing = ", ".join(f"{second:.0f}" for second in missing[:8]) + (", ..." if len(missing) > 8 else "")
-        raise DataError(f"{name}: no data (DQmask bit 0 off) in {len(missing)} of the wanted seconds: GPS {listing}. Choose another range")
-
-
-def read_gwosc(path: str | Path, start: float | None = None, duration: float | None = None) -> Strain:
-    """Read strain from an HDF5 file of the Gravitational Wave Open Science Center.
-
-    Parameters
-    ----------
-    path : path
-        Holds ``strain/Strain`` with attributes Xstart and Xspacing, ``meta/GPSstart``, ``meta/Detector``, ``quality/simple/DQmask``.
-    start, duration : float or None
-        Part to read, GPS s and s; None from the start, to the end.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, a key is missing, data are missing in the wanted seconds (bit 0 of the data-quality mask), or the part
-        is not inside the file. Messages name the file without its folder.
-    """
-    import h5py
-
-    name = _shown_name(path)
-    try:
-        stream = h5py.File(path, "r")
-    except OSError as error:
-        reason = "no such file" if not what_is_at(Path(path)) else "not an HDF5 file, or truncated"
-        raise DataError(f"{name}: cannot be read ({reason}); expected a GWOSC strain file (HDF5)") from error
-    with stream:
-        series = _gwosc_value(stream, "strain/Strain", name)
-        for key in ("Xspacing", "Xstart"):
-            if key not in series.attrs:
-                raise DataError(f"{name}: 'strain/Strain' has no attribute '{key}'; expected a GWOSC strain file (HDF5)")
-        interval = real_number(f"{name}: Xspacing (s)", series.attrs["Xspacing"], positive=True)
-        begin = real_number(f"{name}: Xstart (GPS s)", series.attrs["Xstart"])
-        stated = float(_gwosc_value(stream, "meta/GPSstart", name)[()])
-        if stated != begin:
-            raise DataError(f"{name}: Xstart is GPS {begin:.6f}, meta/GPSstart {stated:.6f}; they must agree")
-        label = _gwosc_value(stream, "meta/Detector", name)[()]
-        detector = label.decode() if isinstance(label, bytes) else str(label)
-        end = begin + len(series) * interval
-        wanted = begin if start is None else real_number("start (GPS s)", start)
-        length = end - wanted if duration is None else real_number("duration (s)", duration, positive=True)
-        first = round((wanted - begin) / interval)
-        n = len(series) - first if duration is None else samples_in(length, interval)
-        if first < 0 or n < 1 or first + n > len(series):
-            raise DataError(
-                f"{name}: GPS {wanted:.6f} to {wanted + length:.6f} is not inside the file, which holds {begin:.6f} to {end:.6f}"
-            )
-        time = begin + first * interval
-        _check_present(stream, name, time, time + n * interval)
-        try:
-            return Strain(series[first : first + n], interval, time, detector)
-        except DataError as error:
-            raise type(error)(f"{name}: {error}") from error

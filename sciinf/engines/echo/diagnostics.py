@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from sciinf.engines.echo.template import CombTemplate, band_slice
 from sciinf.numerics.bessel import log_i0_many
+from sciinf.results.weights import weighted_quantile
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sciinf.engines.echo.model import EchoSearch
+    from sciinf.results.posterior import Posterior
 
-__all__ = ["ModeTable", "comb_statistics", "mode_table", "predict", "reconstruct"]
+__all__ = ["ModeTable", "Resolution", "comb_statistics", "mode_table", "predict", "reconstruct", "resolution", "thetas_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,78 @@ class ModeTable:
 
         columns = ("tooth", "frequency", "n_bins", "kappa", "rho", "phase", "log_likelihood")
         return pd.DataFrame({name: getattr(self, name) for name in columns})
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Whether a posterior's modes are resolved, as one phase per mode needs it.
+
+    Parameters
+    ----------
+    time_times_width : float
+        Median of T w: the segment in damping times.
+    spacing_over_width : float
+        Median of spacing (Hz) over width (rad/s), the published quality.
+    """
+
+    time_times_width: float
+    spacing_over_width: float
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the segment is at least one damping time long."""
+        return self.time_times_width >= 1.0
+
+    def __str__(self) -> str:
+        numbers = f"T width = {self.time_times_width:.3g}, spacing/width = {self.spacing_over_width:.3g} at the posterior's medians"
+        if self.is_resolved:
+            return f"{numbers}: modes are resolved where both are well above 1"
+        return (
+            f"{numbers}: the segment is shorter than one damping time, so its modes are not resolved and phase = 'mode' has no advantage "
+            "over 'bin'. Take a longer segment, or phase = 'bin'"
+        )
+
+
+def resolution(posterior: Posterior, engine: EchoSearch) -> Resolution:
+    """Whether the modes of ``posterior`` are resolved; `EchoSearch.check` says it of every run with one phase per mode.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        A run of ``engine``.
+    engine : EchoSearch
+        Read for T.
+
+    Raises
+    ------
+    ConfigError
+        If the posterior is not one of the engine.
+
+    Notes
+    -----
+    "mode" assumes T of the order of 1/width or longer, a spacing well above the width, and one pole's phase inside each mode. For T well
+    below 1/width it gives what "bin" gives.
+    """
+    spacing, width = (thetas_of(posterior, engine)[:, engine.parameters.index(name)] for name in ("spacing", "width"))
+    weights = posterior.weights if posterior.is_weighted else None
+    turns, quality = (float(weighted_quantile(values, 0.5, weights)) for values in (engine.duration * width, spacing / width))
+    return Resolution(turns, quality)
+
+
+def thetas_of(posterior: Posterior, engine: EchoSearch) -> NDArray[np.float64]:
+    """Samples (n, n_parameters) in the engine's order, with the parameters that its prior holds fixed.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter of the engine is neither sampled nor fixed.
+    """
+    fixed = posterior.meta.get("fixed") or {}
+    columns = [
+        np.full(len(posterior), float(fixed[name])) if name in fixed and name not in posterior.names else posterior.column(name)
+        for name in engine.parameters
+    ]
+    return np.column_stack(columns)
 
 
 @dataclass(frozen=True, eq=False)

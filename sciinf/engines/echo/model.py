@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -16,14 +17,17 @@ from sciinf.core.fingerprint import sha256_of
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines.echo import kernels
-from sciinf.engines.echo.data import Psd, Spectrum, Strain, check_spectra
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.network import check_spectra
 from sciinf.engines.echo.priors import Remnant, amplitude_prior, fixed_band_priors, search_priors
+from sciinf.engines.echo.strain import Strain
 from sciinf.engines.echo.template import CombTemplate, band_slice
 
 if TYPE_CHECKING:
     from sciinf.core.problem import Problem
     from sciinf.engines.echo.diagnostics import ModeTable
     from sciinf.engines.echo.recipe import OffSource
+    from sciinf.engines.echo.scan import ScanResult
     from sciinf.results.posterior import Posterior
 
 __all__ = ["EchoSearch", "Phase"]
@@ -234,6 +238,11 @@ class EchoSearch:
         return tuple(spectrum.detector for spectrum in self.spectra)
 
     @property
+    def is_in_hertz(self) -> bool:
+        """Whether frequencies are in Hz; else in units of 1/M (a remnant without a mass)."""
+        return self.remnant is None or not self.remnant.is_dimensionless
+
+    @property
     def nyquist(self) -> float:
         """The last bin's frequency in Hz."""
         return (self.spectra[0].n_bin - 1) / self.duration
@@ -335,7 +344,7 @@ class EchoSearch:
         return replace(self, strain=data, psd=None, off_source=None)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "off_source": None}
+        return {key: value for key, value in self.__dict__.items() if key != "default_scan"} | {"off_source": None}
 
     def simulate(self, theta: NDArray[np.float64], rng: np.random.Generator) -> Spectrum | tuple[Spectrum, ...]:
         """Noise of the PSD in the bins that may be read, and a comb whose phases are drawn as the likelihood assumes.
@@ -445,11 +454,27 @@ class EchoSearch:
         table = self.modes(theta)
         return {f"tooth {n}": share for n, share in zip(table.tooth.tolist(), table.log_likelihood.tolist(), strict=True)}
 
-    def check(self, posterior: Posterior) -> Posterior:
-        """The posterior, with status "missed_mode" where an exhaustive scan finds a comb of clearly larger ln L."""
-        from sciinf.engines.echo.scan import check_against_scan
+    @cached_property
+    def default_scan(self) -> ScanResult:
+        """`scan` with its default steps and the default priors, made once: for `check` and `figures`."""
+        from sciinf.engines.echo.scan import scan
 
-        return check_against_scan(posterior, self)
+        return scan(self)
+
+    def check(self, posterior: Posterior) -> Posterior:
+        """The posterior, with status "missed_mode" where a scan finds a comb of clearly larger ln L, and what is to be said of it.
+
+        ``meta["check"]`` holds a sentence about the scan, and for "mode" one about how well modes are resolved (`resolution`).
+        """
+        from sciinf.engines.echo.diagnostics import resolution
+        from sciinf.engines.echo.missed import check_against_scan
+
+        checked = check_against_scan(posterior, self)
+        if self.phase != "mode":
+            return checked
+        found = resolution(posterior, self)
+        said = {**(checked.meta.get("check") or {}), "resolution": {"text": str(found), "good": found.is_resolved}}
+        return replace(checked, meta={**checked.meta, "check": said})
 
     def background(self, problem: Problem) -> Background | None:
         """Time slides of off-source segments and the p-value that they give, or None where there are none."""

@@ -90,7 +90,7 @@ def spectrum_with_teeth(engine: EchoSearch, theta: ArrayLike) -> Figure:
         _fold(folded, (frequency[inside] - f0) / spacing, data[inside], comb[inside], spacing * engine.duration, spectrum.detector, colour)
     margin = max(2.0 * spacing, 0.03 * (high - low))
     axes[-1].set_xlim(max(low - margin, frequency[0]), min(high + margin, frequency[-1]))
-    axes[-1].set_xlabel("frequency" + (" [Hz]" if _in_hertz(engine) else r" [1/$M$]"))
+    axes[-1].set_xlabel("frequency" + (" [Hz]" if engine.is_in_hertz else r" [1/$M$]"))
     _legend(axes[0], loc="upper right", ncols=2)
     folded.axhline(1.0, color=GREY, lw=0.8)
     folded.set_xlim(-0.5, 0.5)
@@ -121,10 +121,6 @@ def _fold(
     axis.plot(centres[some], 1.0 + mean[1][some], drawstyle="steps-mid", color=COLOURS[1] if colour == COLOURS[0] else colour, lw=1.3)
 
 
-def _in_hertz(engine: EchoSearch) -> bool:
-    return engine.remnant is None or not engine.remnant.is_dimensionless
-
-
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and last index of every stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
@@ -144,7 +140,7 @@ def mode_statistics(engine: EchoSearch, theta: ArrayLike) -> Figure:
     table = engine.modes(theta)
     figure = _figure(8.0, 3.5)
     left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.35))
-    unit = "Hz" if _in_hertz(engine) else r"1/$M$"
+    unit = "Hz" if engine.is_in_hertz else r"1/$M$"
     top = 1.08 * float(np.max(table.rho, initial=1.0))
     line = np.linspace(0.0, top, 100)
     left.fill_between(line, np.maximum(line**2 - line, 0.0), line**2 + line, color=GREY, alpha=0.2, lw=0)

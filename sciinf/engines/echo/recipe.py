@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.problem import Problem
 from sciinf.engines.echo.background import Segments, block_interval, p_value, time_slides
-from sciinf.engines.echo.data import Psd, Spectrum, Strain
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.strain import Strain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

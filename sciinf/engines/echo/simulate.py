@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from sciinf.core.arrays import finite_array
 from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
 from sciinf.engines.echo.benchmarks import F_RINGDOWN, family_waveform
-from sciinf.engines.echo.data import Psd, Spectrum, Strain, real_number, samples_in
+from sciinf.engines.echo.checked import real_number
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.strain import Strain, samples_in
 
 if TYPE_CHECKING:
     from sciinf.engines.echo.template import CombTemplate

@@ -24,7 +24,9 @@ from sciinf.engines.echo.conditioning import (
     notch,
     welch_psd,
 )
-from sciinf.engines.echo.data import Psd, Strain, fourier_bins, read_gwosc
+from sciinf.engines.echo.data import Psd
+from sciinf.engines.echo.gwosc import read_gwosc
+from sciinf.engines.echo.strain import Strain, fourier_bins
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data" / "echo"

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciinf.engines.echo import EchoSearch, Psd, Spectrum
+from sciinf.core.errors import ConfigError
+from sciinf.engines.echo import EchoSearch, Psd, Spectrum, resolution
 from sciinf.engines.echo.simulate import comb, gaussian_noise, inject, project
+from sciinf.results.posterior import Posterior
 from sciinf.validation.echo_oracle import log_i0, of_engine
 
 DT = 1.0 / 4096.0
@@ -121,6 +123,44 @@ def test_a_marginalised_amplitude_stands_at_its_maximum() -> None:
         assert table.amplitude == pytest.approx(min(max(best, marginal.amplitude_prior.low), marginal.amplitude_prior.high), rel=1e-10)
         if best > marginal.amplitude_prior.low:
             assert table.log_likelihood.sum() == pytest.approx(value, rel=1e-8)
+
+
+def narrow_posterior(engine: EchoSearch, widths: list[float], **options: Any) -> Posterior:
+    samples = np.array([[5.83, 1.26, width, 0.1, 0.0] for width in widths])
+    zeros = np.zeros(len(widths))
+    return Posterior(samples, zeros, zeros, zeros, engine.parameters, **options)
+
+
+def test_resolution() -> None:
+    """Medians of T width and spacing/width; weights and fixed parameters count."""
+    engine = EchoSearch(network(), band=(50.0, 339.0), offset_unit="Hz")
+    found = resolution(narrow_posterior(engine, [0.5, 0.6, 1.0]), engine)
+    assert found.time_times_width == pytest.approx(4.0 * 0.6)
+    assert found.spacing_over_width == pytest.approx(5.83 / 0.6)
+    assert found.is_resolved
+    assert str(found) == "T width = 2.4, spacing/width = 9.72 at the posterior's medians: modes are resolved where both are well above 1"
+    short = resolution(narrow_posterior(engine, [0.1, 0.2, 0.3]), engine)
+    assert not short.is_resolved
+    assert "shorter than one damping time" in str(short)
+    weighted = replace(narrow_posterior(engine, [0.1, 0.2, 0.3]), log_weights=np.array([-99.0, -99.0, 0.0]))
+    assert resolution(weighted, engine).is_resolved
+    names = ("spacing", "offset", "amplitude", "phase_shift_L1")
+    fixed = Posterior(np.array([[5.83, 1.26, 0.1, 0.0]]), *np.zeros((3, 1)), names, meta={"fixed": {"width": 0.1}})
+    assert resolution(fixed, engine).time_times_width == pytest.approx(0.4)
+    with pytest.raises(ConfigError, match="no quantity 'width'"):
+        resolution(replace(fixed, meta={}), engine)
+
+
+def test_a_run_with_unresolved_modes_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One phase per mode only: the others do not need resolved modes."""
+    from sciinf.engines.echo import missed
+
+    monkeypatch.setattr(missed, "check_against_scan", lambda posterior, engine: posterior)
+    for phase, warned in (("mode", True), ("bin", False), ("whittle", False)):
+        engine = EchoSearch(network(), band=(50.0, 339.0), offset_unit="Hz", phase=phase)  # type: ignore[arg-type]
+        summary = engine.check(narrow_posterior(engine, [0.1, 0.2])).summary()
+        assert ("warning: T width = 0.6" in str(summary)) == warned
+        assert [note.good for note in summary.notes] == [False] * warned
 
 
 def test_no_signal_no_table(engine: EchoSearch) -> None:

@@ -15,12 +15,14 @@ from sciinf.core.engine import background_of
 from sciinf.core.errors import ConfigError, DataError, PriorError
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.core.problem import Problem
-from sciinf.engines.echo import presets
+from sciinf.engines.echo import preset_data, presets
 from sciinf.engines.echo.conditioning import welch_psd
-from sciinf.engines.echo.data import EchoWarning, Psd, Strain
+from sciinf.engines.echo.data import Psd
+from sciinf.engines.echo.network import EchoWarning
 from sciinf.engines.echo.presets import TEMPLATE, from_config, input_files
 from sciinf.engines.echo.recipe import Conditioning
 from sciinf.engines.echo.simulate import gaussian_noise, to_strain
+from sciinf.engines.echo.strain import Strain
 
 RATE, GPS, LENGTH = 1024.0, 1000.0, 24.0
 DENSITY = 2.0 / RATE
@@ -85,8 +87,8 @@ def test_the_template_builds_its_problem() -> None:
 
 
 def test_every_key_that_is_read_stands_in_the_template() -> None:
-    keys = {*presets._KEYS, *presets._REMNANT, *presets._REAL, *presets._NOISE, *presets._BENCHMARK, *presets._CONDITION}
-    keys |= {*presets._TEMPLATE, *presets._BACKGROUND, *presets._INJECT}
+    keys = {*presets._KEYS, *presets._REMNANT, *presets._TEMPLATE, *presets._INJECT}
+    keys |= {*preset_data._REAL, *preset_data._NOISE, *preset_data._BENCHMARK, *preset_data._CONDITION, *preset_data._BACKGROUND}
     assert [key for key in sorted(keys) if key not in TEMPLATE] == []
 
 
@@ -370,7 +372,7 @@ def test_a_segment_too_short_for_its_widths_is_a_prior_error() -> None:
 
 
 def test_an_off_source_psd_leaves_the_segment_out(folder: Path) -> None:
-    from sciinf.engines.echo.data import read_gwosc
+    from sciinf.engines.echo.gwosc import read_gwosc
 
     strain = read_gwosc(folder / "H1.hdf5")
     loud = strain.values.copy()

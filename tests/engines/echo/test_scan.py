@@ -337,60 +337,6 @@ def test_emcee_from_the_scan_agrees_with_a_nested_run() -> None:
         assert check_against_scan(posterior, engine, result).status == "ok"
 
 
-# The check of a run
-
-
-def posterior_at(engine: EchoSearch, centre: NDArray[np.float64], **options: Any) -> sciinf.Posterior:
-    """Points around ``centre``, with the engine's ln L."""
-    samples = centre + np.random.default_rng(5).normal(size=(200, len(centre))) * np.array([1e-4, 1e-3, 1e-2][: len(centre)])
-    priors = engine.default_priors()
-    zeros = np.zeros(len(samples))
-    return sciinf.Posterior(samples, zeros, engine.log_likelihood_many(samples), priors.log_prior(samples), engine.parameters, **options)
-
-
-def test_a_run_on_an_alias_is_flagged() -> None:
-    """Half the comb's spacing is an alias: half the teeth are noise. Its run has missed the mode, one on the comb has not."""
-    engine, true = injected(4.0, 0.5)
-    result = scan(engine)
-    alias = check_against_scan(posterior_at(engine, np.array([2.915, 1.26 / 2.915, 0.5])), engine, result)
-    assert alias.status == "missed_mode"
-    note = alias.meta["scan"]
-    assert note["short"] > 2.0
-    assert note["log_likelihood_of_scan"] == pytest.approx(result.log_likelihood)
-    assert note["theta"]["spacing"] == pytest.approx(result.theta[0])
-    assert "missed" in note["note"]
-    assert "missed mode" in str(alias.summary())
-    good = check_against_scan(posterior_at(engine, result.theta), engine, result)
-    assert good.status == "ok"
-    assert good.meta["scan"]["short"] < 2.0
-    kept = check_against_scan(posterior_at(engine, result.theta, status="not_converged"), engine, result)
-    assert kept.status == "not_converged"
-    again = check_against_scan(posterior_at(engine, true), engine)  # its own scan
-    assert again.meta["scan"]["log_likelihood_of_scan"] == pytest.approx(result.log_likelihood, abs=0.1)
-
-
-def test_peaks_outside_the_runs_prior_do_not_count() -> None:
-    engine, _ = injected(4.0, 0.5)
-    result = scan(engine)
-    alias = np.array([2.915, 1.26 / 2.915, 0.5])
-    within = posterior_at(engine, alias, meta={"supports": {"spacing": [2.9, 2.93]}})
-    assert check_against_scan(within, engine, result).status == "ok"
-
-
-def test_a_check_needs_the_scan_of_its_engine() -> None:
-    engine, _ = injected(4.0, 0.5)
-    other, _ = injected(4.0, 0.5, seed=2)
-    result = scan(engine, steps=4.0)
-    posterior = posterior_at(engine, result.theta)
-    with pytest.raises(ConfigError, match="of another engine"):
-        check_against_scan(posterior, other, result)
-    with pytest.raises(ConfigError, match="must be a ScanResult"):
-        check_against_scan(posterior, engine, 3.0)  # type: ignore[arg-type]
-    wrong = sciinf.Posterior(np.ones((3, 1)), np.zeros(3), np.zeros(3), np.zeros(3), ("spacin",))
-    with pytest.raises(ConfigError, match="did you mean 'spacing'"):
-        check_against_scan(wrong, engine, result)
-
-
 @pytest.mark.slow
 def test_whole_band_and_long_segment() -> None:
     """The published band (50 to 339 Hz) at T = 12 s, width 1/T, exhaustive: what the rule's steps find is not bettered by half of them."""

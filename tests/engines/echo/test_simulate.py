@@ -12,7 +12,8 @@ import pytest
 
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.engines.echo.benchmarks import F_RINGDOWN, FAMILIES
-from sciinf.engines.echo.data import Psd, Spectrum, check_spectra, fourier_bins
+from sciinf.engines.echo.data import Psd, Spectrum
+from sciinf.engines.echo.network import check_spectra
 from sciinf.engines.echo.simulate import (
     benchmark,
     comb,
@@ -24,6 +25,7 @@ from sciinf.engines.echo.simulate import (
     scale_to_snr,
     to_strain,
 )
+from sciinf.engines.echo.strain import fourier_bins
 
 DT = 1.0 / 4096.0
 WHITE = Psd.white(2.0 * DT)

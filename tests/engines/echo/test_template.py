@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sciinf.core.errors import ConfigError
 from sciinf.engines.echo import CombTemplate, Psd
-from sciinf.engines.echo.data import fourier_bins
 from sciinf.engines.echo.simulate import comb, damped_sines, gaussian_noise, optimal_snr
+from sciinf.engines.echo.strain import fourier_bins
 from sciinf.engines.echo.template import EDGE, band_slice
 
 DT = 1.0 / 4096.0
