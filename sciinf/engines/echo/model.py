@@ -482,7 +482,7 @@ class EchoSearch:
         return None if off is None else Background(lambda: off.problems(self, problem.priors), off.judge, off.figure)
 
     def figures(self, posterior: Posterior) -> dict[str, Any]:
-        """Whitened spectrum with the teeth, and the modes' statistics, at the best sample."""
+        """Whitened spectrum with the teeth, and the modes' statistics, at the best sample; after `check` the scan's map too."""
         from sciinf.engines.echo.plots import figures
 
         return figures(self, posterior)
