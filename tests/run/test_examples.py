@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,38 @@ def test_the_example_of_time_slides_runs_where_its_strain_is(tmp_path: Path, wit
     path.write_text(path.read_text().replace("n = 20", "n = 2"))
     run(path, RunOptions(output=tmp_path / "out", progress=False, data=files))
     assert "/2 = " in (tmp_path / "out" / "report.html").read_text()
+
+
+def echo_slides(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "SCIINF_ECHO_DATA"}
+    command = [sys.executable, str(EXAMPLES[0].parent / "echo_slides.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_slides_in_python_say_what_data_they_need(tmp_path: Path) -> None:
+    done = echo_slides("--out", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("no data: give --data FOLDER, or set SCIINF_ECHO_DATA, with H-H1_LOSC_4_V2-1126259446-32.hdf5 and L-L1")
+    done = echo_slides("--out", str(tmp_path / "out"), "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "does not hold H-H1_LOSC_4_V2-1126259446-32.hdf5" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_slides_in_python_run_and_go_on(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[3] / "shared" / "data" / "echo"
+    if not (folder / "strain").exists():
+        pytest.skip("needs ../shared/data/echo/strain, which is not distributed with the project")
+    given = ("--out", str(tmp_path / "out"), "--data", str(folder), "--n-live", "60", "--slides")
+    done = echo_slides(*given, "1")
+    assert done.returncode == 0, done.stderr
+    assert "background: p = " in done.stdout
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert all(title in html for title in ("Background.", "Whitened spectrum.", "Modes.", "Scan."))
+    units = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "slides" / "units").iterdir()}
+    assert echo_slides(*given, "1").returncode == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "slides" / "units").iterdir()} == units
 
 
 @pytest.fixture

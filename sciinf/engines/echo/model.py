@@ -194,7 +194,7 @@ class EchoSearch:
             assert self.amplitude_scale is not None
             prior = amplitude_prior(self.amplitude_scale)
         if prior is not None and prior.low < 0.0:
-            raise PriorError(f"EchoSearch: the amplitude's prior must not reach below 0, got {prior!r}")
+            raise PriorError(f"EchoSearch: the amplitude's prior must not reach below 0, got {prior!r}: give low >= 0")
         object.__setattr__(self, "amplitude_prior", prior)
 
     def _pack(self) -> CompiledLikelihood:
@@ -261,16 +261,19 @@ class EchoSearch:
         low, high = self.band_limits
         return band_slice(low, high, self.duration, self.spectra[0].last_bin)
 
-    def _theta(self, theta: ArrayLike) -> NDArray[np.float64]:
-        """``theta`` as (n_parameters,) or (n, n_parameters) float64, or an error that says what was expected."""
-        values = np.asarray(theta)
+    def _theta(self, theta: ArrayLike, ndim: int = 1) -> NDArray[np.float64]:
+        """``theta`` as (n_parameters,) float64, or (n, n_parameters) with two dimensions; an error says what was expected."""
+        try:
+            values = np.asarray(theta)
+        except ValueError as error:
+            raise DataTypeError(f"EchoSearch: theta must hold real numbers in rows of one length: {error}") from error
         if values.dtype.kind not in "fiu":
             raise DataTypeError(f"EchoSearch: theta must hold real numbers, got dtype {values.dtype}")
-        if values.ndim not in (1, 2) or values.shape[-1] != len(self.parameters):
-            raise ConfigError(
-                f"EchoSearch: theta must be ({', '.join(self.parameters)}) of shape ({len(self.parameters)},), got {values.shape}"
-            )
-        return np.array(values, dtype=np.float64, order="C")
+        n, rows = len(self.parameters), np.atleast_2d(values) if ndim == 2 else values
+        if rows.ndim != ndim or rows.shape[-1] != n:
+            wanted = f"({n},)" if ndim == 1 else f"(n, {n})"
+            raise ConfigError(f"EchoSearch: theta must be ({', '.join(self.parameters)}) of shape {wanted}, got {values.shape}")
+        return np.array(rows, dtype=np.float64, order="C")
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
         """Ln L over noise only at ``theta`` (n_parameters,); NaN where theta is not finite, -inf outside the domain."""
@@ -280,7 +283,7 @@ class EchoSearch:
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ln L (n,) of each row of ``thetas`` (n, n_parameters), equal to the single value to the bit."""
         packed = self._compiled
-        rows = np.atleast_2d(self._theta(thetas))
+        rows = self._theta(thetas, 2)
         return np.asarray(kernels.echo_many(rows, packed.floats, packed.ints, np.empty(packed.workspace_size)))
 
     def compiled(self) -> CompiledLikelihood:
@@ -385,7 +388,7 @@ class EchoSearch:
         LikelihoodError
             If theta is not finite, or spacing or width <= 0, amplitude < 0, or f_max < f_min; names the parameters.
         """
-        values = dict(zip(self.parameters, (float(value) for value in self._theta(theta).ravel()), strict=True))
+        values = dict(zip(self.parameters, self._theta(theta).tolist(), strict=True))
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         wrong += [name for name in ("spacing", "width") if values[name] <= 0.0]
         if values.get("amplitude", 0.0) < 0.0:
@@ -395,7 +398,8 @@ class EchoSearch:
         if wrong:
             shown_theta = ", ".join(f"{name}={value:g}" for name, value in values.items())
             raise LikelihoodError(
-                f"EchoSearch: no comb at {shown_theta}: {', '.join(wrong)} out of range (spacing, width > 0, amplitude >= 0)"
+                f"EchoSearch: no comb at {shown_theta}: {', '.join(wrong)} out of range (all finite, spacing and width > 0, "
+                "amplitude >= 0, f_min <= f_max)"
             )
         return values
 
@@ -409,7 +413,7 @@ class EchoSearch:
 
     def derived_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """`derived_names` at each row of ``thetas`` (n, n_parameters): (n, 5); a marginalised amplitude at its maximum."""
-        packed, rows = self._compiled, np.atleast_2d(self._theta(thetas))
+        packed, rows = self._compiled, self._theta(thetas, 2)
         sums = kernels.sums_many(rows, packed.floats, packed.ints, np.empty(packed.workspace_size))
         amplitude = rows[:, self.parameters.index("amplitude")] if self.amplitude_prior is None else sums[:, 1]
         if self.amplitude_prior is not None:
@@ -482,7 +486,7 @@ class EchoSearch:
         return None if off is None else Background(lambda: off.problems(self, problem.priors), off.judge, off.figure)
 
     def figures(self, posterior: Posterior) -> dict[str, Any]:
-        """Whitened spectrum with the teeth, and the modes' statistics, at the best sample."""
+        """Whitened spectrum with the teeth, and the modes' statistics, at the best sample; after `check` the scan's map too."""
         from sciinf.engines.echo.plots import figures
 
         return figures(self, posterior)

@@ -67,14 +67,19 @@ def check_spectra(spectra: Sequence[Spectrum], first: int, last: int) -> tuple[f
     names = [spectrum.detector for spectrum in spectra]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"detector names must differ; '{name}' is there {names.count(name)} times")
+            raise ConfigError(
+                f"detector names must differ; '{name}' is there {names.count(name)} times. Name each spectrum after its detector"
+            )
     for other in spectra[1:]:
         if other.duration != one.duration:
             raise DataError(
-                f"detectors need one duration: {one.detector} has {one.duration:.12g} s, {other.detector} {other.duration:.12g} s"
+                f"detectors need one duration: {one.detector} has {one.duration:.12g} s, {other.detector} {other.duration:.12g} s. "
+                "Condition the same segment of each"
             )
         if other.n_bin != one.n_bin:
-            raise DataError(f"detectors need the same bins: {one.detector} has {one.n_bin}, {other.detector} {other.n_bin}")
+            raise DataError(
+                f"detectors need the same bins: {one.detector} has {one.n_bin}, {other.detector} {other.n_bin}. Sample both at one rate"
+            )
         starts = (one.start_time, other.start_time)
         if starts[0] is not None and starts[1] is not None and abs(starts[0] - starts[1]) > 0.5 * one.duration / (one.n_bin - 1):
             raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.arrays import finite_array
-from sciinf.core.errors import DataError, MissingDependencyError
-from sciinf.engines.echo.diagnostics import predict
+from sciinf.core.errors import ConfigError, DataError, MissingDependencyError, PriorError
+from sciinf.engines.echo.diagnostics import predict, thetas_of
 from sciinf.results.drawing import COLOURS, GREY, new_figure
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ Array = NDArray[np.float64]
 
 _FILL = 0.55
 _GOLDEN = "#c98a1b"
-_ROWS = 300  # of a scan's map: a narrow peak stays one that can be seen
+_MARK = COLOURS[5]
+_ROWS, _COLUMNS = 300, 60  # of a scan's map: a narrow peak stays one that can be seen
 
 
 class _Scan(Protocol):
@@ -39,6 +41,12 @@ class _Scan(Protocol):
     def offset(self) -> Array: ...
     @property
     def grid(self) -> Array: ...
+    @property
+    def place(self) -> tuple[float, float]: ...
+    @property
+    def log_likelihood(self) -> float: ...
+    @property
+    def unit(self) -> str: ...
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -172,9 +180,9 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     Parameters
     ----------
     scan : ScanResult
-        With ``spacing`` (n,) in Hz, ``offset`` (m,) in spacings and ``grid`` (n, m).
+        Its map, and its best point.
     point : (spacing, offset), optional
-        In these units.
+        In units of the map: Hz and spacings.
 
     Raises
     ------
@@ -193,25 +201,40 @@ def scan_map(scan: _Scan, point: Sequence[float] | None = None) -> Figure:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 2.0))
     finite = np.where(np.isfinite(values), values, np.nan)
     top.plot(spacing, np.fmax.reduce(finite, axis=1), color=COLOURS[0], lw=0.8)
+    top.plot(scan.place[0], scan.log_likelihood, "o", ms=8, mfc="none", mec=COLOURS[1], mew=1.4, clip_on=False)
     top.set_ylabel(r"largest $\ln L$")
     # most of a scan is far finer than a picture: keep the largest value of every pixel
     pixels, edges = _coarse(finite, spacing, _ROWS)
-    mesh = bottom.pcolormesh(
-        edges, _edges(offset), pixels.T, cmap="magma", shading="flat", rasterized=True, vmin=float(np.nanmedian(pixels))
-    )
-    i, j = np.unravel_index(int(np.nanargmax(finite)), finite.shape)
-    bottom.plot(spacing[i], offset[j], "o", ms=11, mfc="none", mec="white", mew=1.4, label="best of the scan")
+    turned, sides = _coarse(pixels.T, offset, _COLUMNS)
+    mesh = bottom.pcolormesh(edges, sides, turned, cmap="magma", shading="flat", rasterized=True, vmin=float(np.nanmedian(turned)))
+    bottom.plot(*scan.place, "o", ms=11, mfc="none", mec="white", mew=1.4, label="best of the scan", clip_on=False)
     if point is not None:
-        bottom.plot(point[0], point[1], "+", ms=12, color=COLOURS[5], mew=1.8, label="best sample")
+        bottom.plot(point[0], point[1], "+", ms=12, color=_MARK, mew=1.8, label="best sample", clip_on=False)
+        top.axvline(point[0], color=_MARK, lw=0.8, zorder=0)
     legend = bottom.legend(loc="upper right", fontsize=9, framealpha=0.6, facecolor="black", edgecolor="none")
     for text in legend.get_texts():
         text.set_color("white")
-    bottom.set_xlabel("spacing [Hz]")
+    _ratio_axis(bottom, edges[0], edges[-1])
+    bottom.set_xlabel(f"spacing [{scan.unit}]")
     bottom.set_ylabel("offset [spacings]")
-    bottom.set_xlim(edges[0], edges[-1])
     figure.colorbar(mesh, ax=[top, bottom], label=r"$\ln L$", pad=0.02, aspect=40)
-    figure.set_label(f"Scan of {len(spacing)} spacings by {len(offset)} offsets: largest ln L over width, amplitude and band.")
+    figure.set_label(
+        f"Scan of {len(spacing)} spacings by {len(offset)} offsets: largest ln L over width, amplitude and band. Its best comb is climbed "
+        "to from there, and may lie above it. Combs of half or twice a spacing share teeth."
+    )
     return figure
+
+
+def _ratio_axis(axis: Axes, low: float, high: float) -> None:
+    """Spacings are in equal ratios: a logarithmic axis, with numbers that can be read also over less than a decade."""
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+    if low > 0.0:
+        axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    axis.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(ScalarFormatter(useMathText=True))
 
 
 def _edges(centres: Array) -> Array:
@@ -326,8 +349,11 @@ def _rows(name: str, given: ArrayLike, n: int) -> Array:
 
 
 def figures(engine: EchoSearch, posterior: Posterior) -> dict[str, Figure]:
-    """Spectrum with teeth, and the modes' statistics, at the best sample of ``posterior``."""
-    fixed: Mapping[str, float] = posterior.meta.get("fixed") or {}
-    best = posterior.samples[posterior.best]
-    theta = np.array([best[posterior.names.index(name)] if name in posterior.names else fixed[name] for name in engine.parameters])
-    return {"whitened_spectrum": spectrum_with_teeth(engine, theta), "modes": mode_statistics(engine, theta)}
+    """Spectrum with teeth and the modes' statistics at the best sample of ``posterior``; the scan's map where it was held against one."""
+    theta = thetas_of(posterior, engine)[posterior.best]
+    made = {"whitened_spectrum": spectrum_with_teeth(engine, theta), "modes": mode_statistics(engine, theta)}
+    if "scan" in posterior.meta:
+        values = dict(zip(engine.parameters, theta.tolist(), strict=True))
+        with contextlib.suppress(ConfigError, PriorError):  # no default priors to scan: the run was held against a scan of other ones
+            made["scan"] = scan_map(engine.default_scan, (values["spacing"], engine.offset_hz(values) / values["spacing"] % 1.0))
+    return made

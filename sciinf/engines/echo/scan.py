@@ -87,6 +87,17 @@ class ScanResult:
         return float(self.log_likelihoods[0])
 
     @property
+    def place(self) -> tuple[float, float]:
+        """Spacing (Hz) and offset (spacings) of the best point: where it lies on the map."""
+        values = dict(zip(self.names, self.theta.tolist(), strict=True))
+        return values["spacing"], self.engine.offset_hz(values) / values["spacing"] % 1.0
+
+    @property
+    def unit(self) -> str:
+        """Unit of frequencies: "Hz", or "1/M" for a remnant without a mass."""
+        return "Hz" if self.engine.is_in_hertz else "1/M"
+
+    @property
     def amplitude(self) -> float:
         """The amplitude at the best point, in s, marginalised by the engine or not."""
         return float(self.amplitudes[0])
@@ -228,7 +239,7 @@ def scan(
         peaks[:, search.names.index("amplitude")].copy(),
         np.sqrt(table.edges[1:] * table.edges[:-1]),
         (np.arange(table.columns) + 0.5) / table.columns,
-        table.grid,
+        table.map(),
         chosen,
         tuple(table.counts),
         table.n_points,

@@ -31,7 +31,7 @@ class ToothTables:
         low, high = search.box["spacing"]
         widest = self.step(search.box["width"][1])
         narrow = self.spacings(self.step(search.box["width"][0]))
-        room = float(search.offset_room(np.array([low]))[0])
+        room = float(search.offset_room(np.array([high]))[0])
         self.columns = int(min(max(math.floor(room / widest), 1), _MOST_COLUMNS))
         rows = int(min(len(self.spacings(widest)), _MOST_ROWS))
         self.edges = np.geomspace(low, high, rows + 1) if high > low else np.array([low, low])
@@ -40,6 +40,14 @@ class ToothTables:
         self.n_points = 0
         self.cells: list[FloatArray] = []
         self.finest = len(narrow)
+
+    def map(self) -> FloatArray:
+        """The map (n_rows, n_columns); a column without an offset of its own has that of the last one before it."""
+        known = np.isfinite(self.grid)
+        columns = np.tile(np.arange(2 * self.columns), (len(self.grid), 1))
+        columns[~np.hstack([known, known])] = 0
+        last = np.maximum.accumulate(columns, axis=1)[:, self.columns :] % self.columns
+        return np.asarray(np.take_along_axis(self.grid, last, axis=1))
 
     def step(self, width: float) -> float:
         """Step of the offset in Hz."""

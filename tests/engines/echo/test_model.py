@@ -187,12 +187,17 @@ def test_priors_of_the_engine() -> None:
 
 def test_wrong_theta(engine: EchoSearch) -> None:
     for call in (engine.log_likelihood, engine.log_likelihood_many, engine.derived_many, engine.modes, engine.named):
-        with pytest.raises(ConfigError, match=r"theta must be \(spacing, offset, width, amplitude\) of shape \(4,\), got \(3,\)"):
+        with pytest.raises(ConfigError, match=r"theta must be \(spacing, offset, width, amplitude\) of shape \((4,|n, 4)\), got \(3,\)"):
             call(THETA[:3])
+        with pytest.raises(DataTypeError, match="theta must hold real numbers in rows of one length"):
+            call([[1.0, 2.0], [3.0]])
         with pytest.raises(DataTypeError, match="theta must hold real numbers, got dtype"):
             call(np.array(["5.83", "1", "1", "1"]))
         with pytest.raises(DataTypeError, match="complex128"):
             call(THETA.astype(complex))
+    for single in (engine.log_likelihood, engine.modes, engine.named):
+        with pytest.raises(ConfigError, match=r"of shape \(4,\), got \(2, 4\)"):
+            single(np.array([THETA, THETA]))
     assert engine.log_likelihood(np.array([6, 1, 1, 1])) == engine.log_likelihood(np.array([6.0, 1.0, 1.0, 1.0]))
 
 
@@ -227,6 +232,12 @@ def test_the_problem_s_policy_for_no_number(engine: EchoSearch) -> None:
     problem = sciinf.Problem(engine, fixed_band_priors(engine))
     with pytest.raises(LikelihoodError, match="spacing"):
         problem.log_likelihood(np.array([np.nan, 1.0, 0.25, 0.1]))
+
+
+def test_minus_infinity_outside_the_domain_is_counted(engine: EchoSearch) -> None:
+    problem = sciinf.Problem(engine, fixed_band_priors(engine))
+    assert problem.log_likelihood(np.array([5.0, 1.0, -0.25, 0.1])) == -math.inf
+    assert (problem.counts.calls, problem.counts.minus_inf) == (1, 1)
 
 
 def test_domain() -> None:

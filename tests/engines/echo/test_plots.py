@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciinf.core.errors import DataError, LikelihoodError, MissingDependencyError
+from sciinf.core.errors import ConfigError, DataError, LikelihoodError, MissingDependencyError
 from sciinf.engines.echo import plots
 from sciinf.engines.echo.data import Psd
 from sciinf.engines.echo.model import EchoSearch
@@ -103,6 +103,9 @@ class Scan:
     spacing: np.ndarray
     offset: np.ndarray
     grid: np.ndarray
+    place: tuple[float, float] = (7.0, 0.2)
+    log_likelihood: float = 60.0
+    unit: str = "Hz"
 
 
 def test_a_scans_peak_is_kept_however_fine_the_scan_is() -> None:
@@ -114,9 +117,35 @@ def test_a_scans_peak_is_kept_however_fine_the_scan_is() -> None:
     mesh = figure.axes[1].collections[0].get_array()
     assert np.max(mesh) == 50.0
     assert np.size(mesh) <= 300 * 31
+    assert [line.get_label() for line in figure.axes[1].lines] == ["best of the scan", "best sample"]
+    assert [line.get_xydata().tolist() for line in figure.axes[1].lines] == [[[7.0, 0.2]], [[5.0, 0.5]]]
+    assert figure.axes[1].get_xlabel() == "spacing [Hz]"
+    assert np.sum((figure.axes[1].get_xticks() >= 1.0) & (figure.axes[1].get_xticks() <= 10.0)) >= 3
     assert drawn(figure)
     with pytest.raises(DataError, match=r"must be \(5001, 31\), spacing by offset, got \(31, 5001\)"):
         plots.scan_map(Scan(spacing, offset, values.T))
+
+
+def test_the_scans_map_stands_in_the_report_once_a_run_is_held_against_it(engine: EchoSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sciinf.engines.echo import scan as scan_of
+
+    made = scan_of(engine, steps=4.0)
+    engine.__dict__["default_scan"] = made
+    samples = np.array([made.theta, made.theta])
+    posterior = Posterior(samples, np.zeros(2), np.zeros(2), np.zeros(2), engine.parameters)
+    assert "scan" not in engine.figures(posterior)
+    checked = engine.check(posterior)
+    figure = engine.figures(checked)["scan"]
+    assert [line.get_xydata()[0].tolist() for line in figure.axes[1].lines] == [pytest.approx(made.place)] * 2
+    assert "climbed" in figure.get_label()
+    assert drawn(figure)
+
+    def refused(self: EchoSearch) -> Any:
+        raise ConfigError("no remnant")
+
+    del engine.__dict__["default_scan"]
+    monkeypatch.setattr(EchoSearch, "default_priors", refused)
+    assert set(engine.figures(checked)) == {"whitened_spectrum", "modes"}
 
 
 @pytest.mark.parametrize("values", [[-3.0], [-3.0, -2.5, -1.0], np.random.default_rng(1).normal(-3.0, 0.5, 110)])
