@@ -189,7 +189,7 @@ class _Suite:
                 self.record.add(*verdicts)
                 lines += rows
                 values.append(value)
-            self.record.table("ln Z", ("comb", "amplitude", "dynesty", "quadrature", "z"), lines)
+            self.record.table("ln Z", ("comb", "amplitude", "found", "quadrature", "z"), lines)
             if seeds:
                 self.record.add(evidence.seed_scatter(found[0], values[0], self.scale.n_live, seeds, _SEED, self.workers))
             error = 0.15  # of a run with 500 live points
@@ -293,7 +293,11 @@ class _Suite:
                 verdicts, row = echo_hard.hard_set(name, self.scale.hard, 1000, _SEED, self.workers, self.record.folder("hard"), self.data)
                 self.record.add(*verdicts)
                 rows.append(row)
-        self.record.table("Hard sets", ("set", "search", "most missing, ln L", "nested", "said so", "ln B, median"), rows)
+        self.record.table(
+            "Hard sets",
+            ("set", "search", "most missing, ln L", "nested", "said so", "ln B nested, median", "ln B from the scan, median"),
+            rows,
+        )
 
     def real_noise(self) -> None:
         """Slides of GW150914."""

@@ -17,7 +17,7 @@ from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
-from sciinf.engines.echo import EchoSearch
+from sciinf.engines.echo import EchoSearch, importance_sample, scan
 from sciinf.engines.echo.simulate import comb, inject
 from sciinf.samplers.pools import Workers
 from sciinf.samplers.settings import Dynesty
@@ -106,7 +106,7 @@ def quadrature(problem: Problem, n: int, seed: int) -> tuple[float, float]:
 
 
 def compared(case: Case, n_live: int, points: int, seed: int, workers: Workers) -> tuple[list[Verdict], list[tuple[str, ...]], float]:
-    """dynesty on the marginalised and the sampled problem against the quadrature; and the quadrature's ln Z."""
+    """dynesty on the marginalised and the sampled problem, and importance sampling about a scan's peaks, against the quadrature's ln Z."""
     value, own = quadrature(case.marginalised, points, seed)
     detail = "standard error of ln Z; bound 0.01"
     verdicts = [Verdict(f"evidence, {case.label}: quadrature", own, None, points, own < _STABLE, detail)]
@@ -118,6 +118,17 @@ def compared(case: Case, n_live: int, points: int, seed: int, workers: Workers) 
         detail = f"dynesty {found:.3f} +- {error:.3f}, quadrature {value:.3f}; bound 3 errors"
         verdicts.append(Verdict(f"evidence, {case.label}: {kind}", abs(z), None, 1, abs(z) < _SIGMAS, detail))
         rows.append((case.label, kind, f"{found:.3f} +- {error:.3f}", f"{value:.3f} +- {own:.3f}", f"{z:+.2f}"))
+    engine = case.marginalised.engine
+    assert isinstance(engine, EchoSearch)
+    drawn = importance_sample(scan(engine, priors=case.priors), seed)
+    assert drawn.log_evidence is not None
+    assert drawn.log_evidence_error is not None
+    z = (drawn.log_evidence - value) / math.hypot(drawn.log_evidence_error, own)
+    detail = f"importance sampling {drawn.log_evidence:.3f} +- {drawn.log_evidence_error:.3f}, quadrature {value:.3f}; bound 3 errors"
+    good = abs(z) < _SIGMAS and drawn.status == "ok"
+    verdicts.append(Verdict(f"evidence, {case.label}: importance sampling", abs(z), None, 1, good, detail))
+    stated = f"{drawn.log_evidence:.3f} +- {drawn.log_evidence_error:.3f}"
+    rows.append((case.label, "marginalised, from a scan", stated, f"{value:.3f} +- {own:.3f}", f"{z:+.2f}"))
     return verdicts, rows, value
 
 

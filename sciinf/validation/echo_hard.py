@@ -1,7 +1,7 @@
 """Searches that are easily missed: narrow lines in long data, and walls of many echoes; each against an exhaustive scan.
 
-A search is what the package offers: a scan, and walkers that start from it. Beside it a nested run from the prior alone, which may miss
-the mode but must then say so.
+A search is what the package offers: a scan, walkers that start from it, and importance sampling about its peaks for the evidence. Beside
+it a nested run from the prior alone, which may miss the mode but must then say so.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from sciinf.calibration.verdict import Verdict
 from sciinf.core.atomic import write_text
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
-from sciinf.engines.echo import EchoSearch, fixed_band_priors
+from sciinf.engines.echo import EchoSearch, check_against_scan, fixed_band_priors, importance_sample, scan
 from sciinf.engines.echo.simulate import comb, inject
 from sciinf.results.posterior import Posterior
 from sciinf.samplers.pools import Workers, open_pool
@@ -37,6 +38,8 @@ _SHORT = 0.5  # in ln L: what a run may fall short of the scan's best
 _MISSED = 2.0  # in ln L: what a nested run may fall short without having to say so
 _SHARE = 0.98
 _WALKERS = 32
+_BATCHES, _POINTS = 40, 10_000
+_SIGMAS = 4.0
 _STEPS = 0.5  # of the scan's rule: exhaustive
 
 
@@ -89,7 +92,11 @@ class _Unit:
 
 @dataclass(frozen=True)
 class _Found:
-    """ln L: the best of an exhaustive scan, what walkers from a scan reached, what a nested run reached; and what the latter said."""
+    """ln L: the best of an exhaustive scan, what walkers from a scan reached, what a nested run reached; and what the latter said.
+
+    ln Z of a nested run; the status of importance sampling from the scan, and its ln Z over the box that the walkers filled, with error,
+    beside that of plain points in the box.
+    """
 
     problem: str
     exhaustive: float
@@ -97,12 +104,44 @@ class _Found:
     nested: float
     flagged: bool
     log_evidence: float
+    sampled: str
+    in_box: Sequence[float]
+    by_quadrature: Sequence[float]
+
+
+def _within(posterior: Posterior, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[float, float]:
+    """ln of the evidence inside a box, and its error."""
+    assert posterior.log_evidence is not None
+    inside = np.all((posterior.samples >= low) & (posterior.samples <= high), axis=1)
+    calls = int(posterior.meta["counts"]["calls"])
+    shares = np.where(inside, posterior.weights, 0.0) * calls  # draws outside the prior, of no weight, are not among the samples
+    spread = math.sqrt(max(float(np.sum(shares**2)) / calls - (float(np.sum(shares)) / calls) ** 2, 0.0))
+    total = float(np.sum(shares)) / calls
+    return posterior.log_evidence + math.log(total), spread / math.sqrt(calls) / total
+
+
+def _by_plain_points(problem: Problem, low: NDArray[np.float64], high: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """ln of the evidence inside a box from uniform points (the width's logarithm uniform), and its error."""
+    k, rng = problem.names.index("width"), generator(seed, "plain")
+    low, high = low.copy(), high.copy()
+    low[k], high[k] = np.log(low[k]), np.log(high[k])
+    parts = []
+    for _ in range(_BATCHES):
+        points = rng.uniform(low, high, size=(_POINTS, len(low)))
+        shift = points[:, k].copy()
+        points[:, k] = np.exp(points[:, k])
+        density = problem.log_prior_many(points)
+        inside = density > -math.inf
+        values: NDArray[np.float64] = problem.log_likelihood_many(points[inside]) + density[inside] + shift[inside]
+        parts.append(float(special.logsumexp(values)) - math.log(_POINTS))
+    top = max(parts)
+    shares = np.exp(np.array(parts) - top)
+    volume = float(np.sum(np.log(high - low)))
+    return top + math.log(shares.mean()) + volume, float(shares.std(ddof=1) / math.sqrt(_BATCHES) / shares.mean())
 
 
 def _run_unit(_: Problem, unit: _Unit) -> _Found:
     """Search one data set, or read what an earlier run left of the same."""
-    from sciinf.engines.echo.scan import check_against_scan, scan
-
     problem = _problem(unit.name, unit.index, unit.seed, unit.data_folder)
     key, path = (
         f"{problem.fingerprint()} n_live={unit.n_live}",
@@ -121,7 +160,12 @@ def _run_unit(_: Problem, unit: _Unit) -> _Found:
     nested = sample(problem, Dynesty(n_live=unit.n_live), seed=unit.seed + unit.index, progress=False)
     assert nested.log_evidence is not None
     flagged = check_against_scan(nested, engine, usual).status == "missed_mode"
-    found = _Found(key, exhaustive, _reached(problem, chain), _reached(problem, nested), flagged, nested.log_evidence)
+    drawn = importance_sample(usual, unit.seed + unit.index)
+    low, high = chain.samples.min(axis=0), chain.samples.max(axis=0)
+    found = _Found(
+        key, exhaustive, _reached(problem, chain), _reached(problem, nested), flagged, nested.log_evidence, drawn.status,
+        _within(drawn, low, high), _by_plain_points(problem, low, high, unit.seed + unit.index),
+    )  # fmt: skip
     if path is not None:
         write_text(path, json.dumps(asdict(found)) + "\n")
     return found
@@ -148,11 +192,19 @@ def hard_set(
     good, needed = int(np.sum(short <= _SHORT)), math.ceil(_SHARE * runs)
     reached = f"searches within {_SHORT:g} of the best ln L of an exhaustive scan; bound {needed} of {runs}"
     said = f"nested runs more than {_MISSED:g} short in ln L that do not say so; bound 0"
+    z = np.array([(one.in_box[0] - one.by_quadrature[0]) / math.hypot(one.in_box[1], one.by_quadrature[1]) for one in found])
+    unsound = sum(one.sampled != "ok" for one in found)
+    right = bool(np.max(np.abs(z)) < _SIGMAS and abs(z.mean()) * math.sqrt(runs) < _SIGMAS) and unsound == 0
+    equal = (
+        f"largest z of ln Z from the scan against plain points in the same box, mean z {z.mean():+.2f}, {unsound} not converged; bound 4"
+    )
     row = (
         name, f"{good} of {runs}", f"{np.max(short):.2f}", f"{int(np.sum(nested <= _SHORT))} of {runs}",
-        str(sum(one.flagged for one in found)), f"{np.median([one.log_evidence for one in found]):.2f}",
+        str(sum(one.flagged for one in found)),
+        f"{np.median([one.log_evidence for one in found]):.2f}", f"{np.median([one.in_box[0] for one in found]):.2f}",
     )  # fmt: skip
     return [
         Verdict(f"hard set: {name}", float(good), None, runs, good >= needed, reached),
         Verdict(f"hard set: {name}: misses named", float(silent), None, runs, silent == 0, said),
+        Verdict(f"hard set: {name}: evidence", float(np.max(np.abs(z))), None, runs, right, equal),
     ], row

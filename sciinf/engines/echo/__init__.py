@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sciinf.engines.echo import benchmarks, plots, simulate
     from sciinf.engines.echo.conditioning import LineReport, apply_lines, condition, find_lines, welch_psd
     from sciinf.engines.echo.diagnostics import ModeTable, Resolution, resolution
+    from sciinf.engines.echo.importance import importance_sample
 
 __all__ = [
     "CombTemplate",
@@ -57,6 +58,7 @@ __all__ = [
     "condition",
     "find_lines",
     "fixed_band_priors",
+    "importance_sample",
     "off_source_segments",
     "p_value",
     "plots",
@@ -80,6 +82,7 @@ _LAZY = {
     "benchmarks": "benchmarks",
     "condition": "conditioning:condition",
     "find_lines": "conditioning:find_lines",
+    "importance_sample": "importance:importance_sample",
     "plots": "plots",
     "resolution": "diagnostics:resolution",
     "simulate": "simulate",

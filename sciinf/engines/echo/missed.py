@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import ConfigError, nearest_names, shown
 from sciinf.engines.echo.diagnostics import thetas_of
+from sciinf.engines.echo.importance import importance_sample
 from sciinf.engines.echo.scan import ScanResult, comb_in_words
 from sciinf.engines.echo.scan_starts import FittedPeak
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check_against_scan"]
 
 _SHORT = 2.0  # in ln L: what a run may fall short of the scan's best
+_APART, _NATS = 4.0, 0.5  # combined errors, and ln Z: two evidences that differ by more than both do not agree
 _SHARE = 0.2  # of the evidence: of a broad peak of less, a sound run may hold no sample within 2 of its top
 
 
@@ -43,7 +45,8 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
         The status is "missed_mode" if the run's best ln L is lower than the scan's by more than 2 and, where the run has an evidence, the
         scan's peak would hold a fifth of it: in noise alone there is always some narrow peak of larger ln L and next to no prior mass,
         which a sound run need not have met. Peaks outside ``meta["supports"]`` do not count. ``meta["scan"]`` has both points and their
-        ln L, ``meta["check"]["scan"]`` says it in a sentence, which the summary repeats.
+        ln L, ``meta["check"]["scan"]`` says it in a sentence, which the summary repeats. Where run and scan have the same prior ranges, the
+        evidence by `importance_sample`, if that is sound, stands beside the run's.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
     k = _best_inside(result, posterior.meta.get("supports") or {})
     if k is None:
         note["short"] = 0.0
-        return _with(posterior, note, "scan: no peak inside the run's prior", missed=False)
+        return _with(posterior, note, "scan: no peak inside the run's prior", missed=False, good=True)
     reached = float(result.log_likelihoods[k])
     note |= {"short": max(reached - best, 0.0), "log_likelihood_of_scan": reached, "amplitude": float(result.amplitudes[k])}
     note["theta"] = dict(zip(result.names, result.peaks[k].tolist(), strict=True))
@@ -84,12 +87,33 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
             text += f". The scan's peak is narrow, worth {share:.1g} of the evidence: a sound run need not have met it"
     if missed:
         text += ". A mode of the posterior was missed"
-    return _with(posterior, note, text, missed=missed)
+    good = not missed
+    if posterior.log_evidence is not None and _same_prior(result, posterior):
+        found = importance_sample(result, 0)
+        error = math.hypot(found.log_evidence_error or 0.0, posterior.log_evidence_error or 0.0)
+        if found.status == "ok" and found.log_evidence is not None:
+            note["importance"] = {"log_evidence": found.log_evidence, "log_evidence_error": found.log_evidence_error}
+            apart = abs(found.log_evidence - posterior.log_evidence)
+            text += f". ln Z by importance sampling about the scan's peaks: {found.log_evidence:.2f} +- {found.log_evidence_error:.2f}"
+            if apart > max(_APART * error, _NATS):
+                good = False
+                text += f"; the run's, {posterior.log_evidence:.2f} +- {posterior.log_evidence_error:.2f}, is not to be trusted"
+    return _with(posterior, note, text, missed=missed, good=good)
 
 
-def _with(posterior: Posterior, note: dict[str, Any], text: str, *, missed: bool) -> Posterior:
+def _same_prior(result: ScanResult, posterior: Posterior) -> bool:
+    """Whether run and scan have the same ranges of the same parameters."""
+    ranges = posterior.meta.get("supports") or {}
+    return set(ranges) == set(result.priors.names) and all(
+        math.isclose(-math.inf if one is None else one, other, rel_tol=1e-12)
+        for name in ranges
+        for one, other in zip(ranges[name], result.priors.supports[name], strict=True)
+    )
+
+
+def _with(posterior: Posterior, note: dict[str, Any], text: str, *, missed: bool, good: bool) -> Posterior:
     """The posterior with its status, the note, and what the summary repeats of it."""
-    said = {**(posterior.meta.get("check") or {}), "scan": {"text": text, "good": not missed}}
+    said = {**(posterior.meta.get("check") or {}), "scan": {"text": text, "good": good}}
     return replace(posterior, status="missed_mode" if missed else posterior.status, meta={**posterior.meta, "scan": note, "check": said})
 
 
