@@ -12,7 +12,8 @@ import math
 import numpy as np
 from numba import float64, int64
 
-from sciinf.engines.echo.amplitude_kernels import BINS, E_SUM, LIMIT, N_KEPT, TEETH, X_SUM, log_marginal, log_shape, maximum, quantile
+from sciinf.engines.echo.amplitude_kernels import log_marginal, log_shape, maximum, quantile
+from sciinf.engines.echo.condensed_kernels import BINS, E_SUM, LIMIT, N_KEPT, PADDING, TEETH, X_SUM
 from sciinf.numerics.bessel import log_i0
 from sciinf.numerics.jit import INTS, LIKELIHOOD, LIKELIHOOD_MANY, MATRIX, VECTOR, kernel
 
@@ -30,7 +31,7 @@ N_INTS = 13
 DURATION, REACH, MINIMUM_CUT, F_MIN, F_MAX, AMPLITUDE_LOW, AMPLITUDE_HIGH = range(7)
 N_FLOATS = 7
 
-# After what amplitude_kernels.py keeps in work: cos and sin of the detectors' phases, then the K_i.
+# After what condensed_kernels.py keeps in work: cos and sin of the detectors' phases, then the K_i.
 N_SUMS = N_KEPT
 
 _EDGE = 1.0 - 1e-9
@@ -42,8 +43,8 @@ _TWO_PI = 2.0 * math.pi
 
 
 def workspace_size(n_detectors: int, n_bins: int) -> int:
-    """Length of ``work``: sums, phases, and one K per bin or tooth."""
-    return N_SUMS + 2 * n_detectors + n_bins
+    """Length of ``work``: sums, phases, one K per bin or tooth, and padding."""
+    return N_SUMS + 2 * n_detectors + n_bins + PADDING
 
 
 @kernel(int64(VECTOR, VECTOR, INTS, VECTOR))

@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numba import float32, float64, int64, types
 
-from sciinf.engines.echo.amplitude_kernels import E_SUM, LIMIT, log_shape, maximum
+from sciinf.engines.echo.amplitude_kernels import log_shape, maximum
+from sciinf.engines.echo.condensed_kernels import E_SUM, LIMIT
 from sciinf.engines.echo.kernels import BIN, DURATION, FIRST_BIN, N_BINS, N_DETECTORS, N_FLOATS, N_SUMS, PHASE, WHITTLE, collect
 from sciinf.numerics.bessel import log_i0
 from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel

@@ -16,7 +16,7 @@ from sciinf.core.errors import ConfigError, LikelihoodError
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
-from sciinf.engines.echo import EchoSearch, Psd, Spectrum, amplitude_kernels
+from sciinf.engines.echo import EchoSearch, Psd, Spectrum, amplitude_kernels, condensed_kernels
 from sciinf.engines.echo.simulate import comb, gaussian_noise, inject
 from sciinf.validation.echo_oracle import log_i0, of_engine
 
@@ -44,18 +44,18 @@ class Shape:
         return gain - a**2 * mp.mpf(self.e) / 2
 
     def work(self) -> np.ndarray:
-        out = np.zeros(amplitude_kernels.N_KEPT + len(self.k))
-        out[amplitude_kernels.E_SUM], out[amplitude_kernels.X_SUM] = self.e, 0.0 if self.x is None else self.x
-        out[amplitude_kernels.N_KEPT :] = self.k
+        out = np.full(condensed_kernels.N_KEPT + len(self.k) + condensed_kernels.PADDING, math.nan)
+        out[condensed_kernels.E_SUM], out[condensed_kernels.X_SUM] = self.e, 0.0 if self.x is None else self.x
+        out[condensed_kernels.N_KEPT : condensed_kernels.N_KEPT + len(self.k)] = self.k
         return out
 
     def marginal(self, low: float, high: float, log_uniform: bool) -> float:
         kind = 0 if self.x is None else 1
-        return float(amplitude_kernels.log_marginal(self.work(), amplitude_kernels.N_KEPT, len(self.k), kind, low, high, int(log_uniform)))
+        return float(amplitude_kernels.log_marginal(self.work(), condensed_kernels.N_KEPT, len(self.k), kind, low, high, int(log_uniform)))
 
     def maximum(self) -> float:
         kind = 0 if self.x is None else 1
-        return float(amplitude_kernels.maximum(self.work(), amplitude_kernels.N_KEPT, len(self.k), kind, 1e-13))
+        return float(amplitude_kernels.maximum(self.work(), condensed_kernels.N_KEPT, len(self.k), kind, 1e-13))
 
     def breaks(self, low: float, high: float) -> np.ndarray:
         """Ends of panels: fine about every place where the integrand can live, geometric towards 0."""
@@ -183,6 +183,38 @@ def test_the_unit_of_the_amplitude() -> None:
         for log_uniform in (False, True):
             values = here.marginal(0.01, 10.0, log_uniform), tiny.marginal(1e-25, 1e-22, log_uniform)
             assert abs(values[0] - values[1]) < 1e-10
+
+
+@pytest.mark.parametrize("phase", ["mode", "bin", "whittle"])
+@pytest.mark.parametrize("amplitude", [Uniform(7e-4, 0.7), LogUniform(1e-5, 10.0), Uniform(0.2, 0.3)])
+def test_the_unit_of_the_strain(phase: Any, amplitude: Any) -> None:
+    """Data x 1e-21, PSD x 1e-42, the prior of the amplitude x 1e-21: the same ln L as in unit noise."""
+    unit = 1e-21
+    spectrum = data()
+    strain = replace(spectrum, values=spectrum.values * unit, psd=spectrum.psd * unit**2)
+    scaled = type(amplitude)(amplitude.low * unit, amplitude.high * unit)
+    options: dict[str, Any] = {"phase": phase, "band": (50.0, 339.0), "offset_unit": "Hz"}
+    here, there = EchoSearch(spectrum, amplitude=amplitude, **options), EchoSearch(strain, amplitude=scaled, **options)
+    rng = np.random.default_rng(10)
+    off = np.column_stack([rng.uniform(1.0, 10.0, 30), rng.uniform(0.0, 5.0, 30), np.exp(rng.uniform(-4.0, 0.7, 30))])
+    thetas = np.vstack([[5.83, 1.26, 0.25], [5.831, 1.26, 0.3], off])
+    values = here.log_likelihood_many(thetas)
+    assert phase == "whittle" or amplitude.low == 0.2 or values[0] > 5.0
+    assert np.allclose(there.log_likelihood_many(thetas), values, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 49, 300])
+@pytest.mark.parametrize("low", [0.0, 1e-3, 0.45, 0.55, 3.0])
+@pytest.mark.parametrize("log_uniform", [False, True])
+def test_wherever_the_top_is(n: int, low: float, log_uniform: bool) -> None:
+    """From the top at 0 to beyond the tabulated multiples, with the prior's lower end at ``low`` / sqrt(E)."""
+    if log_uniform and low == 0.0:
+        return
+    for snr in (0.1, 2.0, 5.0, 8.0, 12.0, 25.0, 36.0, 45.0, 110.0):
+        shape = made(n, snr, 12, equal=n < 300)
+        sigma = 1.0 / math.sqrt(shape.e)
+        expected = shape.reference(low * sigma, 3.0 + 30.0 * sigma, log_uniform)
+        assert abs(shape.marginal(low * sigma, 3.0 + 30.0 * sigma, log_uniform) - expected) < 2e-10
 
 
 @pytest.mark.parametrize("phase", ["mode", "bin", "whittle"])
