@@ -46,6 +46,7 @@ test-slow: $(TEST)  ## the statistics that need longer
 validate: $(TEST)  ## the quick tier of every validation suite
 	$(BIN)/sciinf validate spine --quick
 	$(BIN)/sciinf validate cmb --quick
+	$(BIN)/sciinf validate echo --quick --workers 2
 
 docs: $(DOCS)  ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
