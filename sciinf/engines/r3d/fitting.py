@@ -108,8 +108,8 @@ def _notes(model: R3D, info: BandwidthInfo, contributions: Contributions, first_
         enough = math.sqrt(len(active))
         if small := int((sizes[active] < enough).sum()):
             notes.append(
-                f"{small} of {len(active)} units within the bandwidth have fewer than {enough:.1f} values (the square root of their number): "
-                "the error of their own quantiles may not be negligible"
+                f"{small} of {len(active)} units within the bandwidth have fewer than {enough:.1f} values (the square root of their "
+                "number): the error of their own quantiles may not be negligible"
             )
         flat = np.diff(model.quantiles[active], axis=1) == 0.0
         ties = flat.mean(axis=0) > _TIED_UNITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,11 @@ from sciinf.engines.r3d.projection import count_moved
 from sciinf.engines.r3d.settings import CovType, R3DSettings
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sciinf.engines.r3d.effect import R3DEffectEngine
+    from sciinf.engines.r3d.effect_models import EffectModel
 
 __all__ = ["R3DResults"]
 
@@ -260,3 +264,74 @@ class R3DResults:
             If a range holds fewer than two levels, or both forms are asked for.
         """
         return inference.average_effect(self, ranges, alpha, simultaneous, use_t, Drawing(n_draws, seed, "gaussian", xi))
+
+    def summary(self, alpha: float = 0.05) -> str:
+        """Options, effects, averages over quarters of the distribution with their own intervals, and what is doubtful."""
+        from sciinf.engines.r3d.summary import summary_text
+
+        return summary_text(self, check_alpha(alpha))
+
+    def to_frame(self, alpha: float = 0.05) -> Any:
+        """A pandas data frame with columns q, tau, se, lower, upper (pointwise), m_plus, m_minus, h: a row per level."""
+        import pandas
+
+        interval, h = self.conf_int(alpha), np.broadcast_to(self.bandwidth_info.h, (self.settings.n_q,))
+        columns = (self.q_grid, self.params, self.bse, interval[:, 0], interval[:, 1], self.m_plus, self.m_minus, h)
+        names = ("q", "tau", "se", "lower", "upper", "m_plus", "m_minus", "h")
+        return pandas.DataFrame({name: np.array(column) for name, column in zip(names, columns, strict=True)})
+
+    def plot_effect(self, band: Band | None = None, averages: AverageEffects | None = None, ax: Axes | None = None) -> Figure:
+        """The effect with its band and pointwise intervals; see `sciinf.engines.r3d.plots.effect`."""
+        from sciinf.engines.r3d import plots
+
+        return plots.effect(self, band, averages, ax)
+
+    def plot_sides(self, ax: Axes | None = None) -> Figure:
+        """The two limits at the cutoff; see `sciinf.engines.r3d.plots.sides`."""
+        from sciinf.engines.r3d import plots
+
+        return plots.sides(self, ax)
+
+    def plot_bandwidth(self, ax: Axes | None = None) -> Figure:
+        """Bias, variance and their sum against the bandwidth; see `sciinf.engines.r3d.plots.bandwidth`."""
+        from sciinf.engines.r3d import plots
+
+        return plots.bandwidth(self, ax)
+
+    def to_engine(
+        self, model: str | EffectModel = "shift", q: ArrayLike | None = (0.1, 0.3, 0.5, 0.7, 0.9), n_components: int | None = None,
+        likelihood: str = "t", nu: float | None = None, cov_type: str | None = None,
+    ) -> R3DEffectEngine:  # fmt: skip
+        """A quasi-likelihood for the shape of the effect, for samplers.
+
+        Parameters
+        ----------
+        model : {"shift", "location_scale", "tilt", "minus_scale", "log_scale"} or EffectModel
+            The shape.
+        q : sequence of float, optional
+            Levels of the fit at which the curve is the data. Coarse on purpose: the covariance of a fine grid is singular.
+        n_components : int, optional
+            In place of ``q`` (then None): the leading 1 to 3 principal components of the whole curve.
+        likelihood : {"t", "gaussian"}
+            Multivariate t, or a normal that takes the covariance as known and warns.
+        nu : float, optional
+            Degrees of freedom of the covariance. Default ``nu_eff``.
+        cov_type : str, optional
+            Default "HC2", with clusters that of the fit.
+
+        Raises
+        ------
+        ConfigError
+            If an option is not known, a level is not one of the fit's, both or neither of ``q`` and ``n_components`` are given, or the fit
+            is a compatible one.
+        DataError
+            If the covariance is singular or nu + 1 <= d.
+
+        Warns
+        -----
+        R3DWarning
+            If d > nu / 4, for the Gaussian form, and for shapes that take m_- as known.
+        """
+        from sciinf.engines.r3d.effect import effect_engine
+
+        return effect_engine(self, model, q, n_components, likelihood, nu, cov_type)
