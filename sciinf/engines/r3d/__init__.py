@@ -6,7 +6,7 @@ from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.data import FrameColumns, RaggedSample
 from sciinf.engines.r3d.effect import R3DEffectEngine
 from sciinf.engines.r3d.effect_models import EffectModel
-from sciinf.engines.r3d.extract import UnitQuantiles
+from sciinf.engines.r3d.extract import UnitQuantiles, extract_quantiles
 from sciinf.engines.r3d.model import R3D
 from sciinf.engines.r3d.results import R3DResults
 from sciinf.engines.r3d.settings import R3DSettings, R3DWarning
@@ -22,4 +22,5 @@ __all__ = [
     "R3DWarning",
     "RaggedSample",
     "UnitQuantiles",
+    "extract_quantiles",
 ]

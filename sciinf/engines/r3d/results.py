@@ -21,6 +21,8 @@ from sciinf.engines.r3d.projection import count_moved
 from sciinf.engines.r3d.settings import CovType, R3DSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -264,6 +266,31 @@ class R3DResults:
             If a range holds fewer than two levels, or both forms are asked for.
         """
         return inference.average_effect(self, ranges, alpha, simultaneous, use_t, Drawing(n_draws, seed, "gaussian", xi))
+
+    def save(self, path: Path | str) -> None:
+        """Write the fit to one HDF5 file, whole or not at all; `load` reads it to the bit.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist.
+        """
+        from sciinf.engines.r3d.storage import save_results
+
+        save_results(self, path)
+
+    @staticmethod
+    def load(path: Path | str) -> R3DResults:
+        """Read a fit that `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, not one of ours, or changed.
+        """
+        from sciinf.engines.r3d.storage import load_results
+
+        return load_results(path)
 
     def summary(self, alpha: float = 0.05) -> str:
         """Options, effects, averages over quarters of the distribution with their own intervals, and what is doubtful."""
