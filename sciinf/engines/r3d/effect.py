@@ -303,9 +303,12 @@ def effect_engine(
 
 def _columns(levels: FloatArray, q: ArrayLike) -> NDArray[np.int64]:
     """Places of the levels ``q`` on the grid of the fit."""
-    wanted = np.atleast_1d(np.asarray(q, dtype=np.float64))
+    try:
+        wanted = np.atleast_1d(np.asarray(q, dtype=np.float64))
+    except (TypeError, ValueError):
+        wanted = np.empty(0)
     if wanted.ndim != 1 or not len(wanted) or not np.isfinite(wanted).all() or (np.diff(wanted) <= 0.0).any():
-        raise ConfigError(f"r3d: q must be levels that increase strictly, got {shown(np.asarray(q).tolist())}")
+        raise ConfigError(f"r3d: q must be levels that increase strictly, got {shown(q)}")
     places = np.clip(np.searchsorted(levels, wanted - _SAME_LEVEL), 0, len(levels) - 1)
     absent = np.abs(levels[places] - wanted) > _SAME_LEVEL
     if absent.any():
