@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from sciinf.core.errors import ConfigError, DataError, shown
 from sciinf.engines.r3d import compat
@@ -19,7 +19,17 @@ from sciinf.engines.r3d.projection import cell_weights
 if TYPE_CHECKING:
     from sciinf.engines.r3d.results import R3DResults
 
-__all__ = ["AverageEffects", "Band", "TestResult", "as_ranges", "average_effect", "curve_test", "range_weights", "uniform_band"]
+__all__ = [
+    "AverageEffects",
+    "Band",
+    "TestResult",
+    "as_ranges",
+    "average_effect",
+    "curve_test",
+    "quantile_of_error",
+    "range_weights",
+    "uniform_band",
+]
 
 FloatArray = NDArray[np.float64]
 Ranges = Sequence[tuple[float, float]] | Sequence[float] | None
@@ -106,6 +116,18 @@ class AverageEffects:
     upper: FloatArray
     critical_value: float
     simultaneous: bool
+
+
+def quantile_of_error(alpha: float, nu: float | None) -> float:
+    """Two-sided critical value of one number: normal, or t with ``nu`` degrees of freedom.
+
+    Examples
+    --------
+    >>> round(quantile_of_error(0.05, None), 4), round(quantile_of_error(0.05, 10.0), 4)
+    (1.96, 2.2281)
+    """
+    level = 1.0 - alpha / 2.0
+    return float(special.ndtri(level) if nu is None else special.stdtrit(nu, level))
 
 
 def as_ranges(ranges: Ranges, levels: FloatArray) -> tuple[tuple[float, float], ...]:
@@ -233,5 +255,5 @@ def average_effect(fit: R3DResults, ranges: Ranges, alpha: float, simultaneous: 
         _positive(se, "an average")
         c = critical_value(fit.draw(drawing, lambda g: np.abs(g @ weights.T / se).max(axis=1)), alpha).value
     else:
-        c = float(stats.t.ppf(1.0 - alpha / 2.0, fit.nu_eff) if use_t else stats.norm.ppf(1.0 - alpha / 2.0))
+        c = quantile_of_error(alpha, fit.nu_eff if use_t else None)
     return AverageEffects(pairs, estimate, se, estimate - c * se, estimate + c * se, c, simultaneous)

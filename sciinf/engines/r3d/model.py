@@ -245,6 +245,8 @@ class R3D:
         m, n = self.settings.n_q, len(self.x)
         given = self._given(bandwidth)
         if given is None:
+            if not regularise and (bandwidth == "rot" or self.settings.compat is not None):
+                raise ConfigError("R3D: 'rot' and the selector of compat='R3D' have no regularisation to leave out: leave regularise out")
             info = self._chosen(str(bandwidth), self.quantiles_for_bandwidth, regularise)
         elif coverage_rule or not regularise:
             raise ConfigError("R3D: coverage_rule and regularise are of chosen bandwidths; with a bandwidth that is given leave them out")

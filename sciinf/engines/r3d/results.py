@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from sciinf.engines.r3d import inference
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
@@ -128,7 +128,7 @@ class R3DResults:
     @property
     def pvalues(self) -> FloatArray:
         """Two-sided normal p-values of each level by itself, (n_q,)."""
-        return np.asarray(2.0 * stats.norm.sf(np.abs(self.tvalues)))
+        return np.asarray(2.0 * special.ndtr(-np.abs(self.tvalues)))
 
     @property
     def nu_eff(self) -> float:
@@ -167,7 +167,7 @@ class R3DResults:
             If alpha is not inside (0, 1).
         """
         alpha = check_alpha(alpha)
-        z = float(stats.t.ppf(1.0 - alpha / 2.0, self.nu_eff) if use_t else stats.norm.ppf(1.0 - alpha / 2.0))
+        z = inference.quantile_of_error(alpha, self.nu_eff if use_t else None)
         return np.column_stack([self.params - z * self.bse, self.params + z * self.bse])
 
     def conf_band(

@@ -236,6 +236,8 @@ FUZZY = {"treatment": (X >= 0.0) * 0.75}
         ({}, {"bandwidth": [0.5, 0.6, 0.7]}, ConfigError, "'frechet' takes one bandwidth for all levels, got 3"),
         ({"method": "simple"}, {"bandwidth": [0.5, 0.6]}, ConfigError, "one for each of the 3 levels, got 2"),
         ({}, {"bandwidth": 0.5, "coverage_rule": True}, ConfigError, "of chosen bandwidths"),
+        ({}, {"bandwidth": "rot", "regularise": False}, ConfigError, "no regularisation to leave out"),
+        ({"compat": "R3D"}, {"regularise": False}, ConfigError, "no regularisation to leave out"),
         ({}, {"bandwidth": 0.5, "bandwidth_den": 0.5}, ConfigError, "there is none"),
         (FUZZY, {"bandwidth": 0.5, "bandwidth_den": -1.0}, ConfigError, "bandwidth_den must be positive"),
         (FUZZY, {"bandwidth": 0.5, "bandwidth_den": [0.5, 0.6]}, ConfigError, "bandwidth_den must be one number"),
