@@ -172,7 +172,7 @@ def compare(
 
 @app.command()
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite: spine, cmb, echo.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite: spine, cmb, echo, r3d.")],
     quick: Annotated[bool, typer.Option("--quick", help="At most a minute (the default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="At most twenty minutes on two cores.")] = False,
     long: Annotated[bool, typer.Option("--long", help="Everything; resumable by unit.")] = False,
@@ -203,7 +203,7 @@ def validate(
 
 @app.command()
 def template(
-    engine: Annotated[str, typer.Argument(metavar="ENGINE", help="An engine kind: cmb, echo, function.")],
+    engine: Annotated[str, typer.Argument(metavar="ENGINE", help="An engine kind: cmb, echo, function, r3d.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write to a new file instead of standard output.")] = None,
 ) -> None:
     """Print a complete, commented config for an engine."""

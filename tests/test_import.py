@@ -24,7 +24,7 @@ def test_import_adds_at_most_15_modules_to_numpy_s_own() -> None:
 
 
 def test_importing_rooms_stays_light() -> None:
-    rooms = ("engines.cmb", "samplers", "results", "calibration", "run", "adapters")
+    rooms = ("engines.cmb", "engines.r3d", "samplers", "results", "calibration", "run", "adapters")
     loaded = modules_after("import sciinf, " + ", ".join(f"sciinf.{room}" for room in rooms))
     assert not {"bilby", "cobaya", "camb", "astropy", "jax", "matplotlib", "cosmofit"} & loaded
 

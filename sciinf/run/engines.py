@@ -13,7 +13,12 @@ from sciinf.core.errors import ConfigError, DataError, PriorError, nearest_names
 
 __all__ = ["ENGINES", "build_engine", "engine_module", "template"]
 
-ENGINES = {"cmb": "sciinf.engines.cmb", "echo": "sciinf.engines.echo.presets", "function": "sciinf.run.function_kind"}
+ENGINES = {
+    "cmb": "sciinf.engines.cmb",
+    "echo": "sciinf.engines.echo.presets",
+    "r3d": "sciinf.engines.r3d.presets",
+    "function": "sciinf.run.function_kind",
+}
 """``[engine] kind`` to the module that offers ``from_config(table, *, base, data) -> Engine`` and ``TEMPLATE``."""
 
 

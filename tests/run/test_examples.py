@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sciinf.run.config import load_config, parse_config
@@ -22,7 +23,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.toml
 def test_there_are_examples() -> None:
     names = {path.stem for path in EXAMPLES}
     assert names >= {"planck2018_lcdm", "planck2018_lensing", "planck2018_evidence", "planck2018_tt", "planck2018_h0", "mock_hybrid"}
-    assert names >= {"echo_comb_injection", "echo_benchmark", "echo_gw150914", "echo_gw150914_excerpt"}
+    assert names >= {"echo_comb_injection", "echo_benchmark", "echo_gw150914", "echo_gw150914_excerpt", "r3d_shape"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -138,3 +139,25 @@ def test_the_example_of_ones_own_likelihood_runs(tmp_path: Path) -> None:
     assert abs(posterior.mean()[0] - 2.0036) < 5 * errors[0] + 1e-3
     assert abs(posterior.mean()[1] - 1.0250) < 5 * errors[1] + 1e-3
     assert abs(posterior.std()[0] - 0.0309) < 5 * 0.0309 / (2 * posterior.ess) ** 0.5
+
+
+def test_the_r3d_example_agrees_with_quadrature(tmp_path: Path) -> None:
+    """Posterior and evidence of the two parameters on a fine grid of the same engine."""
+    shutil.copytree(Path(__file__).parents[2] / "data" / "r3d", tmp_path / "data" / "r3d")
+    (tmp_path / "docs" / "examples").mkdir(parents=True)
+    path = short("r3d_shape.toml", tmp_path / "docs" / "examples", "n_live = 500", "n_live = 200")
+    posterior = run(path, RunOptions(output=tmp_path / "out", progress=False))
+    problem = prepare(load_config(path)).problem
+    delta, gamma = np.linspace(-16.0, 16.0, 801), np.linspace(-6.0, 6.0, 801)
+    points = np.stack(np.meshgrid(delta, gamma, indexing="ij"), axis=-1).reshape(-1, 2)
+    density = np.exp(problem.engine.log_likelihood_many(points) + problem.priors.log_prior(points)).reshape(801, 801)
+    evidence = density.sum() * (delta[1] - delta[0]) * (gamma[1] - gamma[0])
+    assert abs(posterior.log_evidence - np.log(evidence)) < 4.0 * posterior.log_evidence_error
+    weights = np.exp(posterior.log_weights - posterior.log_weights.max())
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    for name, axis, other in (("delta", delta, 1), ("gamma", gamma, 0)):
+        marginal = density.sum(axis=other) / density.sum()
+        mean = marginal @ axis
+        std = np.sqrt(marginal @ (axis - mean) ** 2)
+        found = np.average(posterior.samples[:, posterior.names.index(name)], weights=weights)
+        assert abs(found - mean) < 5.0 * std / np.sqrt(effective)

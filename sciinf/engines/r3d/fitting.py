@@ -1,0 +1,130 @@
+"""From quantiles and bandwidths to the effect curve, and what is doubtful about it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciinf.core.errors import DataError
+from sciinf.engines.r3d import compat
+from sciinf.engines.r3d.bandwidth import BandwidthInfo
+from sciinf.engines.r3d.covariance import Contributions, Part
+from sciinf.engines.r3d.local_polynomial import SideFit, fit_side
+from sciinf.engines.r3d.projection import cell_weights, project
+from sciinf.engines.r3d.results import R3DResults
+from sciinf.engines.r3d.settings import CovType, R3DWarning
+
+if TYPE_CHECKING:
+    from sciinf.engines.r3d.model import R3D
+
+__all__ = ["estimate"]
+
+FloatArray = NDArray[np.float64]
+
+_NO_FIRST_STAGE = 1e-12
+_WEAK = math.sqrt(10.0)
+_FEW_PLACES = 20
+_TIED_UNITS = 0.5
+
+
+def estimate(model: R3D, info: BandwidthInfo, cov: CovType) -> R3DResults:
+    """The effect curve of a model at given bandwidths; errors and warnings as `R3D.fit`."""
+    settings, values = model.settings, model.quantiles
+    plus, minus = (fit_side(side, values, info.h, settings.p, settings.kernel, settings.q_grid) for side in model.sides())
+    weights = _projection_weights(model)
+    if settings.method == "frechet":
+        m_plus, m_minus = project(plus.intercept, weights), project(minus.intercept, weights)
+        residuals = (plus.with_fitted(values, project(plus.fitted, weights)), minus.with_fitted(values, project(minus.fitted, weights)))
+    else:
+        m_plus, m_minus = _sorted(model, plus.intercept), _sorted(model, minus.intercept)
+        residuals = (plus.residuals, minus.residuals)
+    part = Part.of if settings.compat is None else compat.outcome_part
+    treatment, denominator = _first_stage(model, info, (plus, minus))
+    cluster = None if model.cluster is None else np.unique(model.cluster, return_inverse=True)[1]
+    outcome = part((plus, minus), residuals, settings.p)
+    contributions = Contributions(outcome, m_plus - m_minus, treatment, denominator, cluster, model.labels)
+    first_stage_t = None if denominator is None else _first_stage_t(contributions, cov)
+    notes = _notes(model, info, contributions, first_stage_t)
+    found = R3DResults(
+        settings=settings, params=contributions.jump if denominator is None else contributions.jump / denominator, m_plus=m_plus,
+        m_minus=m_minus, m_plus_raw=plus.intercept, m_minus_raw=minus.intercept, contributions=contributions, cov_type=cov,
+        bandwidth_info=info, nobs=len(model.x), n_eff=(len(plus.rows), len(minus.rows)), cutoff=model.cutoff, denominator=denominator,
+        first_stage_t=first_stage_t, notes=notes,
+    )  # fmt: skip
+    _ = found.influence  # now: what a covariance cannot be made of is an error of the fit
+    for note in notes:
+        warnings.warn(note, R3DWarning, stacklevel=3)
+    return found
+
+
+def _projection_weights(model: R3D) -> FloatArray:
+    """Weights of the levels in the projection, (n_q,)."""
+    settings = model.settings
+    if settings.projection_weights == "equal" or settings.compat is not None:
+        return np.ones(settings.n_q)
+    return cell_weights(settings.levels)
+
+
+def _sorted(model: R3D, curve: FloatArray) -> FloatArray:
+    if model.settings.compat is None:
+        return np.sort(curve)
+    return compat.rearranged(model.settings.levels, curve)
+
+
+def _first_stage(model: R3D, info: BandwidthInfo, outcome: tuple[SideFit, SideFit]) -> tuple[Part | None, float | None]:
+    """The treatment's part and jump, at its own bandwidth with its own weights."""
+    if model.treatment is None:
+        return None, None
+    assert info.denominator is not None
+    settings, column, h = model.settings, model.treatment[:, None], info.denominator.h
+    plus, minus = (fit_side(side, column, h, settings.p, settings.kernel) for side in model.sides())
+    jump = float(plus.intercept[0] - minus.intercept[0])
+    if settings.compat is not None:
+        return compat.treatment_part(outcome, (plus, minus), model.treatment, float(h[0]), settings.p), jump
+    return Part.of((plus, minus), (plus.residuals, minus.residuals), settings.p), jump
+
+
+def _first_stage_t(contributions: Contributions, cov: CovType) -> float:
+    """The treatment's jump over its standard error; infinite where every unit complies."""
+    jump = contributions.denominator
+    assert jump is not None
+    blocks = contributions.independent(contributions.first_stage(cov)[:, None])
+    error = math.sqrt(float((blocks**2).sum()))
+    t = jump / error if error > 0.0 else math.copysign(math.inf, jump)
+    if abs(jump) < _NO_FIRST_STAGE:
+        raise DataError(f"the treatment does not jump at the cutoff: by {jump:.3g} (t = {t:.2f}), and a fuzzy effect divides by it")
+    return t
+
+
+def _notes(model: R3D, info: BandwidthInfo, contributions: Contributions, first_stage_t: float | None) -> tuple[str, ...]:
+    """What is doubtful about this fit."""
+    notes = []
+    sizes, active = model.outcomes.sizes, contributions.outcome.rows
+    if sizes is not None and sizes.max() > 1:
+        enough = math.sqrt(len(active))
+        if small := int((sizes[active] < enough).sum()):
+            notes.append(
+                f"{small} of {len(active)} units within the bandwidth have fewer than {enough:.1f} values (the square root of their "
+                "number): the error of their own quantiles may not be negligible"
+            )
+        flat = np.diff(model.quantiles[active], axis=1) == 0.0
+        ties = flat.mean(axis=0) > _TIED_UNITS
+        if ties.any():
+            notes.append(
+                f"atoms: at {int(ties.sum())} of {len(ties)} steps between levels more than half of the units do not change; the theory of "
+                "the projection is for smooth quantile functions"
+            )
+    for side in model.sides():
+        places = len(np.unique(side.x))
+        if places < min(_FEW_PLACES, len(side.x)):
+            notes.append(f"the running variable has {places} distinct values among the {len(side.x)} units of the {side.name} side")
+    if first_stage_t is not None and abs(first_stage_t) < _WEAK:
+        notes.append(f"weak first stage: the treatment's jump has t = {first_stage_t:.2f}, below {_WEAK:.2f}; intervals may not cover")
+    for name, one in (("outcome", info), ("treatment", info.denominator)):
+        if one is not None and one.binding == "cap":
+            notes.append(f"the bandwidth of the {name} is cut off at the range of the shorter side, {one.cap:.6g}")
+    return tuple(notes)

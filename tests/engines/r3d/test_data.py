@@ -1,0 +1,340 @@
+"""Samples of units and every way that input can be wrong: what is expected, what came, where, how to mend it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sciinf.core.errors import ConfigError, DataError, DataTypeError, SciinfWarning
+from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings, RaggedSample, UnitQuantiles
+from sciinf.engines.r3d.simulate import dgp1
+
+RNG = np.random.default_rng(1)
+X = np.linspace(-1.0, 1.0, 61)
+VALUES = [RNG.normal(x, 1.0, 12) for x in X]
+QUARTILES = R3DSettings(q_grid=(0.25, 0.5, 0.75))
+
+
+def model(**change: Any) -> R3D:
+    return R3D(**({"x": X, "outcomes": VALUES, "settings": QUARTILES} | change))
+
+
+def with_bad(values: np.ndarray, place: int, bad: Any) -> np.ndarray:
+    out = values.copy()
+    out[place] = bad
+    return out
+
+
+# ---- samples ----
+
+
+def test_long_and_list_are_one() -> None:
+    unit = np.repeat([7, 3, 5], [2, 3, 1])
+    values = np.array([1.0, 2.0, 10.0, 11.0, 12.0, 9.0])
+    order = np.array([3, 0, 5, 1, 4, 2])
+    sample = RaggedSample.from_long(unit[order], values[order])
+    assert sample.labels.tolist() == [3, 5, 7]
+    assert sample.sizes.tolist() == [3, 1, 2]
+    other = RaggedSample.from_list([values[2:5], values[5:], values[:2]])
+    assert np.array_equal(sample.quantiles([0.3, 0.5]), other.quantiles([0.3, 0.5]))
+    assert_allclose(sample.means(), [11.0, 9.0, 1.5])
+
+
+def test_labels_may_be_text() -> None:
+    sample = RaggedSample.from_long(np.array(["b", "a", "b"]), np.array([1.0, 2.0, 3.0]))
+    assert sample.labels.tolist() == ["a", "b"]
+    mixed = RaggedSample.from_long(np.array(["b", "a", "b"], dtype=object), np.array([1, 2, 3]))
+    assert np.array_equal(mixed.values, sample.values)
+
+
+def test_contiguous_values_are_not_copied() -> None:
+    values = np.arange(6.0)
+    assert RaggedSample(values, np.array([0, 2, 6])).values is values
+    assert model(x=X).x is X
+
+
+GOOD = {"values": np.arange(6.0), "offsets": np.array([0, 2, 6])}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"values": with_bad(np.arange(6.0), 4, np.nan)}, DataError, "values must be finite.*position 4.*1 such.*unit 1"),
+        ({"values": with_bad(np.arange(6.0), 0, np.inf)}, DataError, "inf at position 0.*unit 0"),
+        ({"values": np.array(list("abcdef"))}, DataTypeError, "values must hold real numbers, got dtype <U1"),
+        ({"values": np.arange(6) * 1j}, DataTypeError, "complex128"),
+        ({"values": np.array([1, 2, "x", 4, 5, 6], dtype=object)}, DataTypeError, "dtype object.*index 2"),
+        ({"offsets": np.array([0, 2, 5])}, DataError, r"from 0 to the number of values, \(6,\); got 0 to 5"),
+        ({"offsets": np.array([0, 5, 2, 6])}, DataError, "must increase; they fall after unit 1"),
+        ({"offsets": np.array([0, 2, 2, 6])}, DataError, "at least one value; none in: 1"),
+        ({"offsets": np.array([0.0, 2.0, 6.0])}, DataError, "integer array"),
+        ({"labels": np.array([4, 4])}, DataError, "only once; repeated: 4"),
+        ({"labels": np.array([4])}, DataError, r"labels must be \(2,\)"),
+        ({"labels": np.array([0.5, 1.0])}, DataTypeError, "integers or text"),
+        ({"weights": np.ones(5)}, DataError, r"weights must have shape \(6,\), got \(5,\)"),
+        ({"weights": with_bad(np.ones(6), 3, -2.0)}, DataError, "not be negative; unit 1 has -2"),
+        ({"weights": with_bad(np.ones(6), 3, np.nan)}, DataError, "weights must be finite.*unit 1"),
+        ({"weights": np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0])}, DataError, "sum to 0; they do in: 0"),
+    ],
+)
+def test_bad_samples(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        RaggedSample(**(GOOD | change))
+
+
+def test_bad_tables() -> None:
+    with pytest.raises(DataError, match=r"one length, got \(3,\) and \(2,\)"):
+        RaggedSample.from_long([1, 2, 3], [1.0, 2.0])
+    with pytest.raises(DataError, match=r"nan at position 1 \(unit 8\)"):
+        RaggedSample.from_long([9, 8, 9], [1.0, np.nan, 2.0])
+    with pytest.raises(DataError, match="at least one unit"):
+        RaggedSample.from_list([])
+    with pytest.raises(DataError, match="none in: 1"):
+        RaggedSample.from_list([[1.0], []])
+    with pytest.raises(DataError, match="not in unit 1"):
+        RaggedSample.from_list([[1.0], [2.0, 3.0]], [[1.0], [1.0]])
+    with pytest.raises(DataTypeError, match=r"unit 1: .*dtype"):
+        RaggedSample.from_list([[1.0], ["a"]])
+    with pytest.raises(DataTypeError, match="integers or text, got None"):
+        RaggedSample.from_long(np.array([1, None], dtype=object), [1.0, 2.0])
+
+
+# ---- tables ----
+
+
+def tables() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    labels = np.array([f"u{i:02d}" for i in range(len(X))])
+    observations = {"unit": np.repeat(labels, 12), "z": np.concatenate(VALUES), "w": np.ones(12 * len(X))}
+    return observations, {"unit": labels, "x": X, "t": (X >= 0.0) * 0.75, "g": np.arange(len(X)) // 3}
+
+
+def test_from_frame_does_not_mind_the_order_of_rows() -> None:
+    observations, units = tables()
+    fit = R3D.from_frame(observations, units, settings=QUARTILES).fit(0.8)
+    assert np.array_equal(fit.params, model().fit(0.8).params)
+    rows, places = np.random.default_rng(2).permutation(len(observations["z"])), np.random.default_rng(3).permutation(len(X))
+    shuffled = R3D.from_frame(
+        {key: value[rows] for key, value in observations.items()}, {key: value[places] for key, value in units.items()}, settings=QUARTILES
+    ).fit(0.8)
+    assert_allclose(shuffled.params, fit.params, rtol=1e-12)
+    assert_allclose(shuffled.bse, fit.bse, rtol=1e-12)
+
+
+def test_from_frame_takes_pandas_frames() -> None:
+    pandas = pytest.importorskip("pandas")
+    observations, units = tables()
+    columns = FrameColumns(weight="w", treatment="t", cluster="g")
+    fit = R3D.from_frame(pandas.DataFrame(observations), pandas.DataFrame(units), columns=columns, settings=QUARTILES).fit(0.8)
+    other = R3D.from_frame(observations, units, columns=columns, settings=QUARTILES).fit(0.8)
+    assert np.array_equal(fit.params, other.params)
+    assert fit.cov_type == "CR1"
+    assert fit.denominator == pytest.approx(0.75)
+
+
+def test_bad_frames() -> None:
+    observations, units = tables()
+    with pytest.raises(ConfigError, match=r"observations has no column 'zz'.*'z'"):
+        R3D.from_frame(observations, units, columns=FrameColumns(value="zz"))
+    with pytest.raises(ConfigError, match="units has no column 'treat'"):
+        R3D.from_frame(observations, units, columns=FrameColumns(treatment="treat"))
+    with pytest.raises(ConfigError, match="column's name"):
+        FrameColumns(unit=3)  # type: ignore[arg-type]
+    fewer = {key: value[1:] for key, value in units.items()}
+    with pytest.raises(DataError, match="not in the table of units: u00"):
+        R3D.from_frame(observations, fewer)
+    less = {key: value[12 * 7 :] for key, value in observations.items()}
+    with pytest.raises(DataError, match=r"without any observation: u00, u01, u02, u03, u04, ... \(7 in all\)"):
+        R3D.from_frame(less, units)
+    twice = {key: np.concatenate([value, value[:1]]) for key, value in units.items()}
+    with pytest.raises(DataError, match="one row per unit; repeated: u00"):
+        R3D.from_frame(observations, twice)
+    numbered = units | {"unit": np.arange(len(X))}
+    with pytest.raises(DataTypeError, match="different kinds"):
+        R3D.from_frame(observations, numbered)
+
+
+def test_from_quantiles() -> None:
+    table = model().quantiles
+    fit = R3D.from_quantiles(X, table, np.full(len(X), 12), settings=QUARTILES).fit(0.8)
+    assert np.array_equal(fit.params, model().fit(0.8).params)
+    with pytest.raises(DataError, match="not decrease along a row; those of unit 5"):
+        R3D.from_quantiles(X, np.where(np.arange(len(X))[:, None] == 5, table[:, ::-1], table), settings=QUARTILES)
+    with pytest.raises(DataError, match=r"shape \(n, 3\)"):
+        R3D.from_quantiles(X, table[:, :2], settings=QUARTILES)
+    finer = UnitQuantiles.of(RaggedSample.from_list(VALUES).quantiles(np.arange(1, 20) / 20), np.arange(1, 20) / 20, None, "type7")
+    assert np.array_equal(model(outcomes=finer).fit(0.8).params, fit.params)
+    with pytest.raises(DataError, match=r"do not hold the levels 0.33"):
+        model(outcomes=finer, settings=R3DSettings(q_grid=(0.25, 0.33))).fit(0.8)
+    with pytest.raises(ConfigError, match="rule 'type7'"):
+        model(outcomes=finer, settings=R3DSettings(q_grid=(0.25, 0.5), quantile_rule="inverted_cdf")).fit(0.8)
+
+
+# ---- models ----
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"x": with_bad(X, 3, np.nan)}, DataError, r"running variable must be finite: nan at position 3 \(unit 3\)"),
+        ({"x": X[:-1]}, DataError, r"shape \(61,\), got \(60,\)"),
+        ({"x": X.astype(str)}, DataTypeError, "running variable must hold real numbers"),
+        ({"cutoff": 5.0}, DataError, "no unit on the plus side of the cutoff 5: .*-1 to 1.*unit of the running variable"),
+        ({"cutoff": -1.0}, DataError, "no unit on the minus side"),
+        ({"cutoff": np.nan}, ConfigError, "cutoff must be a finite number"),
+        ({"cutoff": "0"}, ConfigError, "cutoff must be a finite number"),
+        ({"treatment": X}, DataError, r"in \[0, 1\]; unit 0 has -1"),
+        ({"treatment": np.ones(61)}, DataError, "treatment is 1 in every unit"),
+        ({"treatment": np.ones(60)}, DataError, r"treatment must have shape \(61,\)"),
+        ({"cluster": np.arange(60)}, DataError, "cluster must have one label for each of the 61 units, got 60"),
+        ({"cluster": (X >= 0.0).astype(int)}, DataError, "plus side has 1 cluster"),
+        ({"cluster": X}, DataTypeError, "cluster must be integers or text"),
+        ({"settings": {"p": 1}}, ConfigError, "settings must be R3DSettings"),
+    ],
+)
+def test_bad_models(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        model(**change)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"q_grid": (0.0, 0.5)}, r"inside \(0, 1\), got 0"),
+        ({"q_grid": (0.5, 1.2)}, r"inside \(0, 1\), got 1.2"),
+        ({"q_grid": (0.5, 0.5)}, "increase strictly, got 0.5 before 0.5"),
+        ({"q_grid": ()}, "at least one level"),
+        ({"q_grid": "deciles"}, "must be numbers"),
+        ({"method": "frechett"}, "no method 'frechett'.*'frechet'"),
+        ({"kernel": "gaussian"}, "no kernel 'gaussian'"),
+        ({"quantile_rule": "type_7"}, "no quantile_rule 'type_7'.*'type7'"),
+        ({"projection_weights": "cells"}, "no projection_weights 'cells'.*'cell'"),
+        ({"compat": "r3d"}, "no compat 'r3d': allowed: R3D"),
+        ({"p": 1.5}, "p must be an integer"),
+        ({"p": -1}, "p must be an integer from 0"),
+        ({"s": 4}, "s must be an integer from 0 to 3"),
+        ({"q_grid": (0.5,), "method": "simple", "compat": "R3D"}, "at least two levels"),
+    ],
+)
+def test_bad_settings(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        R3DSettings(**options)
+
+
+FUZZY = {"treatment": (X >= 0.0) * 0.75}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "message"),
+    [
+        ({}, {"bandwidth": 0.0}, ConfigError, "bandwidth must be positive and finite"),
+        ({}, {"bandwidth": np.nan}, ConfigError, "bandwidth must be positive and finite"),
+        ({}, {"bandwidth": "ismse"}, ConfigError, "no bandwidth 'ismse'.*'imse'"),
+        ({}, {"bandwidth": "mse"}, ConfigError, "'frechet' takes one bandwidth"),
+        ({}, {"bandwidth": [0.5, 0.6, 0.7]}, ConfigError, "'frechet' takes one bandwidth for all levels, got 3"),
+        ({"method": "simple"}, {"bandwidth": [0.5, 0.6]}, ConfigError, "one for each of the 3 levels, got 2"),
+        ({}, {"bandwidth": 0.5, "coverage_rule": True}, ConfigError, "of chosen bandwidths"),
+        ({}, {"bandwidth": "rot", "regularise": False}, ConfigError, "no regularisation to leave out"),
+        ({"compat": "R3D"}, {"regularise": False}, ConfigError, "no regularisation to leave out"),
+        ({}, {"bandwidth": 0.5, "bandwidth_den": 0.5}, ConfigError, "there is none"),
+        (FUZZY, {"bandwidth": 0.5, "bandwidth_den": -1.0}, ConfigError, "bandwidth_den must be positive"),
+        (FUZZY, {"bandwidth": 0.5, "bandwidth_den": [0.5, 0.6]}, ConfigError, "bandwidth_den must be one number"),
+        (FUZZY | {"method": "simple"}, {"bandwidth": [0.5, 0.6, 0.7]}, ConfigError, "give bandwidth_den"),
+        ({}, {"cov_type": "HC1"}, ConfigError, "no cov_type 'HC1'"),
+        ({}, {"cov_type": "CR1"}, ConfigError, "there are no clusters"),
+        ({"cluster": np.arange(61) // 3}, {"cov_type": "HC3"}, ConfigError, "units are clustered: take 'CR0' or 'CR1'"),
+        ({"compat": "R3D"}, {"cov_type": "HC3"}, ConfigError, "one covariance"),
+        ({}, {"bandwidth": 0.1}, DataError, r"too few units on the plus side: .*at least 4 .*got 3 at h = 0.1; h > 0.1 would do"),
+        ({"method": "simple"}, {"bandwidth": [0.5, 0.6, 0.05]}, DataError, "plus side at q = 0.75"),
+        ({"p": 5}, {"bandwidth": 0.15}, DataError, "order p = 5 needs at least 7"),
+        ({"x": np.round(X)}, {"bandwidth": 0.9}, DataError, "distinct values"),
+    ],
+)
+def test_bad_fits(change: dict[str, Any], options: dict[str, Any], error: type[Exception], message: str) -> None:
+    chosen = {key: change[key] for key in ("method", "p", "compat") if key in change}
+    rest = {key: value for key, value in change.items() if key not in chosen}
+    with pytest.raises(error, match=message):
+        model(**rest, settings=R3DSettings(q_grid=QUARTILES.q_grid, **chosen)).fit(**options)
+
+
+def test_the_smallest_bandwidth_named_would_do() -> None:
+    """Of each side in turn: following the message twice leads to a fit."""
+    h = 0.1
+    for side, named in (("plus", 0.1), ("minus", 0.133333)):
+        with pytest.raises(DataError, match=rf"{side} side.*h > {named:g} would do"):
+            model().fit(h)
+        h = named * (1 + 1e-5)
+    assert model().fit(h, cov_type="HC0").n_eff == (5, 4)
+
+
+def test_a_unit_that_determines_its_own_fit() -> None:
+    """One unit apart from all others at order 1 and equal weights: its leverage is 1."""
+    x = np.concatenate([np.full(20, 0.1), [0.9], -np.linspace(0.01, 1.0, 20)])
+    values = [RNG.normal(0.0, 1.0, 50) for _ in x]
+    made = R3D(x, values, settings=R3DSettings(q_grid=(0.5,), kernel="uniform", p=1))
+    with pytest.warns(SciinfWarning, match="2 distinct values"):
+        assert made.fit(1.0, cov_type="HC0").bse[0] > 0.0
+    for cov_type in ("HC2", "HC3"):
+        with pytest.raises(DataError, match=r"unit 20 on the plus side determines its own fit.*cov_type='HC0'"):
+            made.fit(1.0, cov_type=cov_type)
+
+
+def test_no_jump_of_the_treatment() -> None:
+    """The same treatment on both sides, mirrored: no jump, whatever the order."""
+    share = np.abs(X)
+    with pytest.raises(DataError, match=r"does not jump at the cutoff.*t = "):
+        model(x=X - 1e-9, treatment=np.where(share > 0.5, 1.0, 0.0)).fit(0.9, bandwidth_den=0.4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda fit: fit.conf_band(0.05, n_draws=18), "n_draws must be an integer of at least 19"),
+        (lambda fit: fit.conf_band(0.01, n_draws=50), "50 draws are too few for alpha = 0.01: at least 99"),
+        (lambda fit: fit.conf_band(1.5), r"alpha must be a number inside \(0, 1\)"),
+        (lambda fit: fit.conf_band(draws="gausian"), "no draws 'gausian'.*'gaussian'"),
+        (lambda fit: fit.conf_band(xi=np.ones((5, 99))), "one row for each of the 61 units"),
+        (lambda fit: fit.conf_band(seed=-1), "seed must be"),
+        (lambda fit: fit.test_homogeneity([(0.4, 0.6)]), r"range \[0.4, 0.6\] holds 1 of the fit's quantile levels"),
+        (lambda fit: fit.test_nullity([(0.6, 0.4)]), "low < high"),
+        (lambda fit: fit.test_nullity("all"), "must be pairs"),
+        (lambda fit: fit.average_effect([(0.25, 0.75)], simultaneous=True, use_t=True), "give one of the two"),
+    ],
+)
+def test_bad_inference(call: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        call(model().fit(0.8))
+
+
+def test_one_level_only() -> None:
+    fit = model(settings=R3DSettings(q_grid=(0.5,))).fit(0.8)
+    for call in (fit.test_homogeneity, fit.gini_test):
+        with pytest.raises(ConfigError, match=r"at least (2|two)"):
+            call()
+
+
+def test_gini_of_a_negative_mean() -> None:
+    fit = model(outcomes=[value - 50.0 for value in VALUES]).fit(0.8)
+    with pytest.raises(DataError, match="positive mean; that of the plus side is -"):
+        fit.gini_test()
+    near_zero = model(outcomes=[value + 0.2 for value in VALUES]).fit(0.8)
+    with pytest.raises(DataError, match=r"mean that is not positive|positive mean"):
+        near_zero.gini_test(n_draws=999)
+
+
+def test_warnings() -> None:
+    data = dgp1(400, 5, 1.0, np.random.default_rng(3))
+    with pytest.warns(SciinfWarning, match=r"units within the bandwidth have fewer than \d"):
+        R3D(data.x, data.outcomes, settings=QUARTILES).fit(0.8)
+    single = R3D(data.x, [[row] for row in data.x], settings=R3DSettings(q_grid=(0.5,)))
+    single.fit(0.8, cov_type="HC0")  # one value per unit: classical, silent
+    with pytest.warns(SciinfWarning, match=r"1[01] distinct values among the 2[02]0"):
+        R3D(np.repeat(np.linspace(-1.1, 1.0, 22), 20), [np.arange(30.0)] * 440, settings=QUARTILES).fit(0.8)
+    noisy = np.where(np.random.default_rng(4).uniform(size=61) < 0.5 + 0.05 * (X >= 0.0), 1.0, 0.0)
+    with pytest.warns(SciinfWarning, match="weak first stage"):
+        model(treatment=noisy).fit(0.8)
+    atoms = [np.round(RNG.poisson(1.0, 40)).astype(float) for _ in range(61)]
+    with pytest.warns(SciinfWarning, match="atoms"):
+        model(outcomes=atoms, settings=R3DSettings(q_grid=tuple(np.arange(1, 20) / 20))).fit(0.8)
