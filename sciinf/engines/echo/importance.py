@@ -265,7 +265,7 @@ def importance_sample(scan: ScanResult, seed: int, *, n_effective: int = 2000, m
     >>> comb = echo.simulate.comb(strain, spacing=5.83, offset_hz=1.26, width=0.4, amplitude=0.3, band=(50, 110), rng=rng)
     >>> engine = echo.EchoSearch(echo.simulate.inject(strain, comb), amplitude="marginalised", band=(50, 110), offset_unit="Hz")
     >>> posterior = echo.importance_sample(echo.scan(engine), seed=1)
-    >>> bool(posterior.log_evidence_error < 0.02), abs(posterior.mean()[0] - 5.83) < 4 * posterior.std()[0]
+    >>> posterior.log_evidence_error < 0.02, bool(abs(posterior.mean()[0] - 5.83) < 4 * posterior.std()[0])
     (True, True)
     """
     check_integer("importance_sample: n_effective", n_effective, 1)
