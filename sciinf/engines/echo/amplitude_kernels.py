@@ -35,6 +35,7 @@ _STEP = 0.9  # of 1/sqrt(E): 2 exp(-2 pi^2 / 0.81) = 5e-11
 _DROP = 30.0  # what lies this far below the top in ln L is left out: 1e-13
 _SMALL = 0.5  # a lower end of the prior within this times 1/sqrt(E) is taken off by five nodes, good to 1e-12
 _PANEL = 5.0  # length in 1/sqrt(E) that sixteen Gauss-Legendre nodes integrate to 1e-12
+_MOST_PANELS = 1000.0  # more are wanted only where the likelihood is a matter of float64's last bits
 _FALL = 0.6  # of the slope of ln L: sixteen nodes integrate exp(-8 x) to 1e-12
 _AHEAD = 12.0  # steps beyond the peak for which the K_i are condensed at a time
 _LEFT_OUT = 1e-12  # of the sum so far: where the trapezoidal rule ends
@@ -107,7 +108,7 @@ def _panels(work, start, count, gaussian, top, low, high, rate, weight):
 
     With a ``weight`` of 1 the integrand is (exp(ln L) - 1) exp(-top) / A, with 2 it is exp(ln L - top) / A.
     """
-    n = max(2, math.ceil((high - low) * rate / _PANEL))
+    n = math.ceil(min(max((high - low) * rate / _PANEL, 2.0), _MOST_PANELS))
     half = 0.5 * (high - low) / n
     total, plateau = 0.0, math.exp(-top) if weight == 1 else 0.0
     for p in range(n):
@@ -127,7 +128,7 @@ def _far(work, start, count, gaussian, peak, top, step, end):
         a += step
         if (step > 0.0 and a >= end) or (step < 0.0 and a <= end):
             return end
-        if log_shape(work, start, count, gaussian, a) < top - _DROP:
+        if not log_shape(work, start, count, gaussian, a) >= top - _DROP:
             return a
         step *= 1.5
 

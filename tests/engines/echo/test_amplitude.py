@@ -203,6 +203,20 @@ def test_the_unit_of_the_strain(phase: Any, amplitude: Any) -> None:
     assert np.allclose(there.log_likelihood_many(thetas), values, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("n", [1, 49])
+def test_signals_beyond_all_measure(n: int) -> None:
+    """A peak many prior widths, or steps, away: finite, and in no time; ln L there is good to its own last bits only."""
+    for loud in (1e3, 1e5, 1e20, 1e80):
+        shape = Shape(loud * made(n, 3.0, 4).k, 9.0)
+        for low, high in ((0.0, 10.0), (3.0, 4.0), (1e-5, 1e12)):
+            for log_uniform in (False, True) if low > 0.0 else (False,):
+                value, best = shape.marginal(low, high, log_uniform), min(shape.maximum(), high)
+                work = shape.work()
+                work[condensed_kernels.LIMIT] = -1.0
+                top = amplitude_kernels.log_shape(work, condensed_kernels.N_KEPT, n, 0, best)
+                assert top - 100.0 - 1e-9 * abs(top) < value < top + 1e-9 * abs(top)
+
+
 @pytest.mark.parametrize("n", [1, 49, 300])
 @pytest.mark.parametrize("low", [0.0, 1e-3, 0.45, 0.55, 3.0])
 @pytest.mark.parametrize("log_uniform", [False, True])
