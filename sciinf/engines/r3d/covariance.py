@@ -129,7 +129,7 @@ class Contributions:
     outcome : Part
         Of the outcome's curve.
     jump : (n_q,) float64 array
-        m_+ - m_-.
+        ``m_+ - m_-``.
     treatment : Part, optional
         Of the treatment, one column.
     denominator : float, optional
@@ -154,7 +154,7 @@ class Contributions:
         return np.unique(rows)
 
     def reduced_form(self, cov_type: CovType) -> FloatArray:
-        """Contributions (n_active, n_q) to m_+ - m_-, outcome's unit: the sharp effect, or the numerator of a fuzzy one."""
+        """Contributions (n_active, n_q) to ``m_+ - m_-``, outcome's unit: the sharp effect, or the numerator of a fuzzy one."""
         return self._spread(self.outcome, cov_type)
 
     def influence(self, cov_type: CovType) -> FloatArray:
@@ -162,7 +162,7 @@ class Contributions:
 
         Notes
         -----
-        Fuzzy, by the delta method: [den A - (m_+ - m_-) D] / den^2 with D the treatment's contributions. The covariance of numerator and
+        Fuzzy, by the delta method: ``[den A - (m_+ - m_-) D] / den^2`` with D the treatment's contributions. The covariance of numerator and
         denominator enters by itself, since both are sums over the same units.
         """
         reduced = self.reduced_form(cov_type)

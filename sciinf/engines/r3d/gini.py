@@ -29,7 +29,7 @@ class GiniResult:
     Attributes
     ----------
     plus, minus : float
-        Of m_+ and m_-.
+        Of ``m_+`` and ``m_-``.
     difference : float
         plus - minus; in a fuzzy design that of the reduced form, of all units and not of compliers.
     ci : (float, float)

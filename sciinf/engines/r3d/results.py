@@ -151,7 +151,7 @@ class R3DResults:
         return drawing.over(self.contributions.independent(self.influence), self.contributions.blocks, self.n_blocks, statistic)
 
     def side_contributions(self) -> FloatArray:
-        """Contributions to (m_+, m_-) together, (n_independent, 2 n_q), outcome's unit; those of the reduced form in a fuzzy design."""
+        """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; those of the reduced form in a fuzzy design."""
         reduced, part = self.contributions.reduced_form(self.cov_type), self.contributions.outcome
         plus = np.zeros(len(self.active), dtype=np.bool_)
         plus[np.searchsorted(self.active, part.rows)] = part.plus
@@ -230,7 +230,7 @@ class R3DResults:
     def gini_test(
         self, alpha: float = 0.05, n_draws: int = 4999, seed: int = 0, draws: str = "gaussian", xi: ArrayLike | None = None
     ) -> GiniResult:
-        """Difference of the Gini coefficients of m_+ and m_-; in a fuzzy design that of the reduced form.
+        """Difference of the Gini coefficients of ``m_+`` and ``m_-``; in a fuzzy design that of the reduced form.
 
         Raises
         ------
@@ -357,7 +357,7 @@ class R3DResults:
         Warns
         -----
         R3DWarning
-            If d > nu / 4, for the Gaussian form, and for shapes that take m_- as known.
+            If d > nu / 4, for the Gaussian form, and for shapes that take ``m_-`` as known.
         """
         from sciinf.engines.r3d.effect import effect_engine
 
