@@ -162,7 +162,7 @@ class Contributions:
 
         Notes
         -----
-        Fuzzy, by the delta method: ``[den A - (m_+ - m_-) D] / den^2`` with D the treatment's contributions. The covariance of numerator and
+        Fuzzy, by the delta method: ``[den A - (m_+ - m_-) D] / den^2``, D the treatment's contributions. The covariance of numerator and
         denominator enters by itself, since both are sums over the same units.
         """
         reduced = self.reduced_form(cov_type)

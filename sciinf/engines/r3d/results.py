@@ -151,7 +151,7 @@ class R3DResults:
         return drawing.over(self.contributions.independent(self.influence), self.contributions.blocks, self.n_blocks, statistic)
 
     def side_contributions(self) -> FloatArray:
-        """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; those of the reduced form in a fuzzy design."""
+        """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; in a fuzzy design of the reduced form."""
         reduced, part = self.contributions.reduced_form(self.cov_type), self.contributions.outcome
         plus = np.zeros(len(self.active), dtype=np.bool_)
         plus[np.searchsorted(self.active, part.rows)] = part.plus
