@@ -253,8 +253,10 @@ def importance_sample(scan: ScanResult, seed: int, *, n_effective: int = 2000, m
 
     Notes
     -----
-    The evidence is unbiased for any mixture; only the draws after its fit enter it. What neither the scan nor the draws from the prior
-    have met is not in it, as with any sampler. Sums over the turns of a periodic parameter stop at one (a part in 1e5 at most).
+    For a fixed number of draws the evidence is unbiased whatever the mixture; only the draws after its fit enter it. They come in lots of
+    10,000 until ``n_effective`` is reached, which nearly always is one lot; to stop by it leaves a bias far below the stated error. What
+    neither the scan nor the draws from the prior have met is not in it, as with any sampler. Sums over the turns of a periodic parameter
+    stop at one (a part in 1e5 at most).
 
     Examples
     --------

@@ -24,6 +24,7 @@ __all__ = ["check_against_scan"]
 
 _SHORT = 2.0  # in ln L: what a run may fall short of the scan's best
 _APART, _NATS = 4.0, 0.5  # combined errors, and ln Z: two evidences that differ by more than both do not agree
+_COMPARED = 100  # samples at which two priors are compared
 _SHARE = 0.2  # of the evidence: of a broad peak of less, a sound run may hold no sample within 2 of its top
 
 
@@ -45,7 +46,7 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
         The status is "missed_mode" if the run's best ln L is lower than the scan's by more than 2 and, where the run has an evidence, the
         scan's peak would hold a fifth of it: in noise alone there is always some narrow peak of larger ln L and next to no prior mass,
         which a sound run need not have met. Peaks outside ``meta["supports"]`` do not count. ``meta["scan"]`` has both points and their
-        ln L, ``meta["check"]["scan"]`` says it in a sentence, which the summary repeats. Where run and scan have the same prior ranges, the
+        ln L, ``meta["check"]["scan"]`` says it in a sentence, which the summary repeats. Where run and scan have the same prior, the
         evidence by `importance_sample`, if that is sound, stands beside the run's.
 
     Raises
@@ -88,10 +89,10 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
     if missed:
         text += ". A mode of the posterior was missed"
     good = not missed
-    if posterior.log_evidence is not None and _same_prior(result, posterior):
+    if posterior.log_evidence is not None and posterior.log_evidence_error is not None and _same_prior(result, posterior):
         found = importance_sample(result, 0)
-        error = math.hypot(found.log_evidence_error or 0.0, posterior.log_evidence_error or 0.0)
-        if found.status == "ok" and found.log_evidence is not None:
+        if found.status == "ok" and found.log_evidence is not None and found.log_evidence_error is not None:
+            error = math.hypot(found.log_evidence_error, posterior.log_evidence_error)
             note["importance"] = {"log_evidence": found.log_evidence, "log_evidence_error": found.log_evidence_error}
             apart = abs(found.log_evidence - posterior.log_evidence)
             text += f". ln Z by importance sampling about the scan's peaks: {found.log_evidence:.2f} +- {found.log_evidence_error:.2f}"
@@ -102,13 +103,12 @@ def check_against_scan(posterior: Posterior, engine: EchoSearch, scan: ScanResul
 
 
 def _same_prior(result: ScanResult, posterior: Posterior) -> bool:
-    """Whether run and scan have the same ranges of the same parameters."""
-    ranges = posterior.meta.get("supports") or {}
-    return set(ranges) == set(result.priors.names) and all(
-        math.isclose(-math.inf if one is None else one, other, rel_tol=1e-12)
-        for name in ranges
-        for one, other in zip(ranges[name], result.priors.supports[name], strict=True)
-    )
+    """Whether run and scan have the same prior: the same parameters, and at the run's first samples the same density."""
+    names = result.priors.names
+    if set(posterior.names) != set(names):
+        return False
+    points = posterior.samples[:_COMPARED, [posterior.names.index(name) for name in names]]
+    return bool(np.allclose(result.priors.log_prior(points), posterior.log_prior[:_COMPARED], rtol=1e-9, atol=1e-9))
 
 
 def _with(posterior: Posterior, note: dict[str, Any], text: str, *, missed: bool, good: bool) -> Posterior:

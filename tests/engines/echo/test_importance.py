@@ -128,3 +128,14 @@ def test_a_wrong_evidence_is_named_by_the_check() -> None:
     text, good = said(Posterior(**{**nested.__dict__, "log_evidence": nested.log_evidence + 1.5}))
     assert "is not to be trusted" in text
     assert not good
+
+
+def test_evidences_under_other_priors_are_not_compared() -> None:
+    """The same ranges, another density: the run is right by its own prior."""
+    problem = _problem("spacing")
+    members = [Parameter("spacing", LogUniform(5.0, 7.0)), Parameter("width", Uniform(0.25, 1.0)), problem.priors.members[2]]
+    other = Problem(problem.engine, PriorSet(members))
+    engine: Any = problem.engine
+    run = sample(other, Dynesty(n_live=100), seed=1, progress=False)
+    assert "importance" not in echo.check_against_scan(run, engine, echo.scan(engine, priors=problem.priors)).meta["scan"]
+    assert "importance" in echo.check_against_scan(run, engine, echo.scan(engine, priors=other.priors)).meta["scan"]
