@@ -2,8 +2,12 @@
 
 L is an average over phases of Gaussians of width 1/sqrt(E), all of positive weight (I0(x) is the mean of exp(x cos phi)). So the
 trapezoidal rule with step h errs by at most 2 exp(-2 pi^2 / (h^2 E)) of the integral, and L is even in A: a sum over multiples of h that
-reaches down to 0 is half the integral over the whole line (derived here). With 1/A it holds where L has died away before 0. Where an end of
-the prior cuts L, Gauss-Legendre panels follow what is left. `condense` makes the many evaluations cheap.
+reaches down to 0 is half the integral over the whole line (derived here). With 1/A it holds where L has died away before 0.
+
+Where the prior's upper end b cuts L, one Gauss-Legendre rule on [-b, b] does: |I0(x + iy)| <= I0(x), and ln I0(c x) <= c^2 ln I0(x) for
+c >= 1, keep |L| on Bernstein's ellipse of half-axes c b and sqrt(c^2 - 1) b below exp(c^2 ln L(b)) or exp((c^2 - 1) b^2 E / 2), and 96
+nodes integrate it to 1e-11 while neither ln L(b) nor b^2 E / 2 is above 350 (derived here). What is left goes to Gauss-Legendre panels.
+`condense` makes the many evaluations cheap.
 """
 
 from __future__ import annotations
@@ -14,11 +18,18 @@ import numpy as np
 from numba import float64, int64
 
 from sciinf.engines.echo.condensed_kernels import (
+    AT_MULTIPLES,
+    AT_NODES,
     E_SUM,
+    HIGHEST,
     LAST,
     LIMIT,
+    MOST_IN_TABLE,
     MULTIPLES,
     N_MULTIPLES,
+    NOWHERE,
+    RULE_NODES,
+    RULE_WEIGHTS,
     SQUARES,
     TOTAL,
     X_SUM,
@@ -37,6 +48,7 @@ _SMALL = 0.5  # a lower end of the prior within this times 1/sqrt(E) is taken of
 _PANEL = 5.0  # length in 1/sqrt(E) that sixteen Gauss-Legendre nodes integrate to 1e-12
 _MOST_PANELS = 1000.0  # more are wanted only where the likelihood is a matter of float64's last bits
 _FALL = 0.6  # of the slope of ln L: sixteen nodes integrate exp(-8 x) to 1e-12
+_STEEPEST = 350.0  # ln L at the prior's upper end, and half its square times E, that one rule bears
 _AHEAD = 12.0  # steps beyond the peak for which the K_i are condensed at a time
 _LEFT_OUT = 1e-12  # of the sum so far: where the trapezoidal rule ends
 _FARTHEST = 1e9  # steps
@@ -143,7 +155,7 @@ def _by_panels(work, start, count, gaussian, low, high, log_uniform):
     step = _STEP / rate
     left, right = _far(work, start, count, gaussian, centre, top, -step, low), _far(work, start, count, gaussian, centre, top, step, high)
     if gaussian == 0 and right > work[LIMIT]:
-        condense(work, start, count, right, 0)
+        condense(work, start, count, right, NOWHERE)
     # Uniform in ln A, the integral of 1/A is taken apart: what is left, (L - 1)/A, is smooth at 0; a top below 1 lies far from 0.
     weight = 0 if log_uniform == 0 else 1 if top > -1.0 else 2
     total = 0.0
@@ -162,15 +174,24 @@ def _top_multiple(work, start, count, step):
     beyond, place, top = _beyond(work, count), 0.0, 0.0
     work[LAST] = -1.0
     if beyond < (N_MULTIPLES - _AHEAD) * step:
-        condense(work, start, count, N_MULTIPLES * step, 1)
+        condense(work, start, count, N_MULTIPLES * step, AT_MULTIPLES)
     if work[LAST] < 0.0:
-        condense(work, start, count, beyond + _AHEAD * step, 0)
+        condense(work, start, count, beyond + _AHEAD * step, NOWHERE)
         place = math.floor(_peak(work, start, count, 0, _STEP) / step + 0.5)
     for k in range(int(work[LAST]) + 1):
         here = work[MULTIPLES + k] - 0.5 * (k * step) ** 2 * work[E_SUM]
         if here > top:
             place, top = float(k), here
     return place
+
+
+@inline_kernel
+def _below(work, start, count, low, top):
+    """Integral of exp(ln L - top) from 0 to a ``low`` end of the prior that is within `_SMALL` of 0 and far below where L is large."""
+    total = 0.0
+    for q in range(5 if low > 0.0 else 0):
+        total += 0.5 * low * _WEIGHTS5[q] * math.exp(log_shape(work, start, count, 0, 0.5 * low * (1.0 + _NODES5[q])) - top)
+    return total
 
 
 @inline_kernel
@@ -190,7 +211,7 @@ def _by_multiples(work, start, count, low, high, log_uniform):
             here = work[MULTIPLES + int(k)]
         else:
             if a > work[LIMIT]:
-                condense(work, start, count, a + _AHEAD * step, 0)
+                condense(work, start, count, a + _AHEAD * step, NOWHERE)
             here = sum_log_i0(work, start, count, a)
         here -= 0.5 * a * a * work[E_SUM]
         if here > top:
@@ -208,10 +229,32 @@ def _by_multiples(work, start, count, low, high, log_uniform):
     if log_uniform == 1:
         return top + math.log(total / math.log(high / low))
     total *= step
-    if k < 0.0 and low > 0.0:
-        for q in range(5):
-            total -= 0.5 * low * _WEIGHTS5[q] * math.exp(log_shape(work, start, count, 0, 0.5 * low * (1.0 + _NODES5[q])) - top)
+    if k < 0.0:
+        total -= _below(work, start, count, low, top)
     return top + math.log(total / (high - low))
+
+
+@inline_kernel
+def _by_rule(work, start, count, low, high):
+    """ln of the integral over a uniform prior whose upper end cuts L, by one Gauss-Legendre rule; NaN where that would not do."""
+    root = math.sqrt(work[E_SUM])
+    steep, cut = 0.5 * (high * root) ** 2, high < _beyond(work, count) + _AHEAD * _STEP / root
+    if not (cut and steep <= _STEEPEST and low * root <= _SMALL and 8.0 * low <= high and high * work[HIGHEST] <= MOST_IN_TABLE):
+        return math.nan
+    work[LAST] = -1.0
+    condense(work, start, count, high, AT_NODES)
+    values = work[MULTIPLES : MULTIPLES + N_MULTIPLES + 1]
+    top = 0.0
+    for k in range(N_MULTIPLES + 1):
+        values[k] -= RULE_NODES[k] * RULE_NODES[k] * steep
+        top = values[k] if values[k] > top else top
+    if work[LAST] < 0.0 or values[N_MULTIPLES] > _STEEPEST:
+        return math.nan
+    total = 0.0
+    for k in range(N_MULTIPLES):
+        if values[k] > top - _DROP:
+            total += RULE_WEIGHTS[k] * math.exp(values[k] - top)
+    return top + math.log((total * high - _below(work, start, count, low, top)) / (high - low))
 
 
 @kernel(float64(VECTOR, int64, int64, int64, float64, float64, int64))
@@ -222,8 +265,10 @@ def log_marginal(work, start, count, gaussian, low, high, log_uniform):
     value = math.nan
     if gaussian == 0:
         measure(work, start, count)
-        value = _by_multiples(work, start, count, low, high, log_uniform)
-    return value if value == value else _by_panels(work, start, count, gaussian, low, high, log_uniform)
+        value = _by_rule(work, start, count, low, high) if log_uniform == 0 else math.nan
+        if math.isnan(value):
+            value = _by_multiples(work, start, count, low, high, log_uniform)
+    return _by_panels(work, start, count, gaussian, low, high, log_uniform) if math.isnan(value) else value
 
 
 @kernel(float64(VECTOR, int64, int64, int64, float64, float64, int64, float64))
@@ -238,7 +283,7 @@ def quantile(work, start, count, gaussian, low, high, log_uniform, share):
     top = log_shape(work, start, count, gaussian, centre)
     left, right = _far(work, start, count, gaussian, centre, top, -step, low), _far(work, start, count, gaussian, centre, top, step, high)
     if gaussian == 0:
-        condense(work, start, count, right, 0)
+        condense(work, start, count, right, NOWHERE)
     # In ln A the prior is flat, and its plateau may reach far below what the likelihood can tell apart from nothing.
     if log_uniform == 1:
         left, right = math.log(low if top < _DROP else left), math.log(right)

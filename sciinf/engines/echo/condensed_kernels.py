@@ -20,7 +20,8 @@ from sciinf.numerics.bessel import bessel_ratio, log_i0, log_i0_many
 from sciinf.numerics.jit import VECTOR, inline_kernel, kernel
 
 __all__ = [
-    "BINS", "E_SUM", "LAST", "LIMIT", "MULTIPLES", "N_KEPT", "N_MULTIPLES", "PADDING", "SQUARES", "TEETH", "TOTAL", "X_SUM",
+    "AT_MULTIPLES", "AT_NODES", "BINS", "E_SUM", "HIGHEST", "LAST", "LIMIT", "MOST_IN_TABLE", "MULTIPLES", "NOWHERE", "N_KEPT",
+    "N_MULTIPLES", "PADDING", "RULE_NODES", "RULE_WEIGHTS", "SQUARES", "TEETH", "TOTAL", "X_SUM",
     "condense", "measure", "sum_log_i0", "sum_ratios",
 ]  # fmt: skip
 
@@ -40,6 +41,13 @@ N_KEPT = _SUMS + _MOST_NODES * _LANES
 PADDING = _LANES
 """Places behind the K_i that are read, and not used."""
 
+NOWHERE, AT_MULTIPLES, AT_NODES = range(3)
+"""Where `condense` leaves the sums: nowhere, at multiples of limit / `N_MULTIPLES`, or at `RULE_NODES` of the limit."""
+
+_nodes, _weights = np.polynomial.legendre.leggauss(2 * N_MULTIPLES)
+RULE_NODES, RULE_WEIGHTS = np.append(_nodes[N_MULTIPLES:], 1.0), np.append(_weights[N_MULTIPLES:], 0.0)
+"""Positive nodes of the Gauss-Legendre rule on [-1, 1], then its end, and their weights: the integral of an even function over [0, 1]."""
+
 _CUT = 5.783185962946784  # square of the first zero of J0
 _LOG_ERROR = 24.0  # ln of 2.2 over the error of the whole sum: 1e-10
 _NARROWEST = 1.001
@@ -50,17 +58,20 @@ _COSINES = np.zeros((_MOST_NODES // _UNROLLED + 1, _MOST_NODES))
 for _n in range(_UNROLLED, _MOST_NODES + 1, _UNROLLED):
     _COSINES[_n // _UNROLLED, :_n] = np.cos(np.pi * (np.arange(_n) + 0.5) / _n)
 
-# Intervals [0, x] of limit K_i, with as many nodes as keep the sum of 2,000 terms within 1e-10, and ln I0 at k / N_MULTIPLES of the nodes.
+# Intervals [0, x] of limit K_i, with as many nodes as keep the sum of 2,000 terms within 1e-10, and ln I0 of each node times each fraction.
 _CLASSES = np.array([2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
 _ROWS = np.array([3, 4, 5, 6, 8, 10])
 _N_CLASSES, _MOST_TERMS = len(_CLASSES), 2000
 _FIRSTS = _UNROLLED * np.concatenate([[0], np.cumsum(_ROWS)[:-1]])
 _Q = (1.0 + _CLASSES**2 / _CUT) ** 0.125
-_TABLE = np.empty((_UNROLLED * int(_ROWS.sum()), N_MULTIPLES + 1))
+MOST_IN_TABLE = float(_CLASSES[-1])
+"""The largest limit K_i that a table holds."""
+_FRACTIONS = np.stack([np.arange(N_MULTIPLES + 1) / N_MULTIPLES, RULE_NODES])
+_TABLE = np.empty((2, _UNROLLED * int(_ROWS.sum()), N_MULTIPLES + 1))
 for _row, _first, _q in zip(_ROWS, _FIRSTS, _Q, strict=True):
     _t = (_q**2 - 1.0) / (_q**2 + 1.0) * _COSINES[_row, : _UNROLLED * _row]
     _x = np.sqrt(np.maximum(_CUT * (_q**2 * (1.0 + _t) / (1.0 - _t)) ** 2 - _CUT, 0.0))
-    _TABLE[_first : _first + len(_x)] = log_i0_many(np.outer(_x, np.arange(N_MULTIPLES + 1) / N_MULTIPLES))
+    _TABLE[:, _first : _first + len(_x)] = [log_i0_many(np.outer(_x, _f)) for _f in _FRACTIONS]
 
 
 @kernel(void(VECTOR, int64, int64))
@@ -168,14 +179,14 @@ def _weigh(work, limit, g, r, n, held):
 def condense(work, start, count, limit, tabulated):
     """Nodes and weights of the K_i, once measured, for amplitudes up to ``limit``: the sum then errs by less than 1e-10.
 
-    The K_i stay. Where they are few they are the nodes; where they are spread too far there are none, and work[LIMIT] is -1. If
-    ``tabulated`` is 1 also the sums at k / `N_MULTIPLES` of the limit, in work[MULTIPLES + k], k <= work[LAST], or nothing where no
-    interval of the table holds the K_i.
+    The K_i stay. Where they are few they are the nodes; where they are spread too far there are none, and work[LIMIT] is -1. With
+    ``tabulated`` `AT_MULTIPLES` or `AT_NODES` also the sums at those amplitudes, in work[MULTIPLES + k], k <= work[LAST], or nothing where
+    no interval of the table holds the K_i.
     """
     work[LIMIT], work[LAST] = -1.0, -1.0
     x = limit * work[HIGHEST]
     bottom, pieces, n, q, which = math.sqrt(_CUT), 1, 0, 1.0, 0
-    if tabulated == 1:
+    if tabulated != NOWHERE:
         while which < _N_CLASSES and x > _CLASSES[which]:
             which += 1
         if which < _N_CLASSES and count <= _MOST_TERMS:
@@ -189,7 +200,7 @@ def condense(work, start, count, limit, tabulated):
             n = _UNROLLED * max(math.ceil(wanted / (_UNROLLED * math.log((q + 1.0) / (q - 1.0)))), 2)
     if n == 0 or n > _MOST_NODES:
         return
-    if tabulated == 0 and count <= pieces * n:
+    if tabulated == NOWHERE and count <= pieces * n:
         for i in range(count):
             work[NODES + i], work[WEIGHTS + i] = work[start + i], 1.0
         work[LIMIT], work[N_HELD] = math.inf, float(count)
@@ -201,12 +212,12 @@ def condense(work, start, count, limit, tabulated):
         _weigh(work, limit, g, r, n, piece * n)
         g *= q**4
     work[LIMIT], work[N_HELD] = limit, float(pieces * n)
-    if tabulated == 1:
+    if tabulated != NOWHERE:
         values = work[MULTIPLES : MULTIPLES + N_MULTIPLES + 1]
         for k in range(N_MULTIPLES + 1):
             values[k] = 0.0
         for m in range(n):
-            weight, logs = work[WEIGHTS + m], _TABLE[_FIRSTS[which] + m]
+            weight, logs = work[WEIGHTS + m], _TABLE[tabulated - 1, _FIRSTS[which] + m]
             for k in range(N_MULTIPLES + 1):
                 values[k] += weight * logs[k]
         work[LAST] = float(N_MULTIPLES)

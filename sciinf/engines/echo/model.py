@@ -6,19 +6,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.engine import Background, CompiledLikelihood
-from sciinf.core.errors import ConfigError, DataTypeError, LikelihoodError, PriorError, nearest_names, shown
+from sciinf.core.errors import ConfigError, DataTypeError, LikelihoodError, PriorError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines.echo import kernels
 from sciinf.engines.echo.data import Psd, Spectrum
 from sciinf.engines.echo.network import check_spectra
+from sciinf.engines.echo.options import Band, OffsetUnit, Phase, as_spectra, check_options, checked_band
+from sciinf.engines.echo.packing import pack
 from sciinf.engines.echo.priors import Remnant, amplitude_prior, fixed_band_priors, search_priors
 from sciinf.engines.echo.strain import Strain
 from sciinf.engines.echo.template import CombTemplate, band_slice
@@ -31,12 +33,6 @@ if TYPE_CHECKING:
     from sciinf.results.posterior import Posterior
 
 __all__ = ["EchoSearch", "Phase"]
-
-Phase = Literal["mode", "bin", "whittle"]
-_PHASES = {"whittle": kernels.WHITTLE, "bin": kernels.BIN, "mode": kernels.MODE}
-_UNITS = ("spacing", "Hz")
-_PLACES = {"spacing": kernels.AT_SPACING, "offset": kernels.AT_OFFSET, "width": kernels.AT_WIDTH, "amplitude": kernels.AT_AMPLITUDE,
-           "f_min": kernels.AT_F_MIN, "f_max": kernels.AT_F_MAX}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +69,7 @@ class EchoSearch:
         If an option is not known (the nearest is named), the band is not inside (0, Nyquist), detectors share a name, or a sampled band is
         to be marginalised over the amplitude without a remnant.
     DataError
-        If data cannot be used; see `check_spectra`.
+        If data cannot be used; see `check_spectra`. Also where abs(d)/S is beyond all measure, as with d and S in different units.
 
     Notes
     -----
@@ -97,8 +93,8 @@ class EchoSearch:
     template: CombTemplate | Literal["comb"] = "comb"
     phase: Phase = "mode"
     amplitude: Literal["sampled", "marginalised"] | Uniform | LogUniform = "sampled"
-    band: Literal["sampled"] | tuple[float, float] = "sampled"
-    offset_unit: Literal["spacing", "Hz"] = "spacing"
+    band: Band = "sampled"
+    offset_unit: OffsetUnit = "spacing"
     remnant: Remnant | None = None
     amplitude_scale: float | None = None
     off_source: OffSource | None = field(default=None, repr=False)
@@ -113,12 +109,14 @@ class EchoSearch:
     breakdown_unit: ClassVar[str] = "ln L"
 
     def __post_init__(self) -> None:
-        self._check_options()
-        spectra = _spectra(self.strain, self.psd)
+        check_options(self)
+        if isinstance(self.template, str):
+            object.__setattr__(self, "template", CombTemplate())
+        spectra = as_spectra(self.strain, self.psd)
         object.__setattr__(self, "strain", spectra if len(spectra) > 1 else spectra[0])
         object.__setattr__(self, "psd", None)
         object.__setattr__(self, "spectra", spectra)
-        self._check_band()
+        object.__setattr__(self, "band", checked_band(self))
         object.__setattr__(self, "psd_levels", check_spectra(spectra, *self.bins))
         if self.amplitude_scale is None:
             object.__setattr__(self, "amplitude_scale", self._scale())
@@ -126,54 +124,7 @@ class EchoSearch:
         comb = ["spacing", "offset", "width"] + (["amplitude"] if self.amplitude_prior is None else [])
         band = ["f_min", "f_max"] if self.band == "sampled" else []
         object.__setattr__(self, "parameters", (*comb, *band, *(f"phase_shift_{spectrum.detector}" for spectrum in spectra[1:])))
-        object.__setattr__(self, "_compiled", self._pack())
-
-    def _check_options(self) -> None:
-        for name, value, allowed in (("phase", self.phase, get_args(Phase)), ("offset_unit", self.offset_unit, _UNITS)):
-            if value not in allowed:
-                raise ConfigError(f"EchoSearch: no {name} {shown(value)}: {nearest_names(str(value), allowed)}")
-        if isinstance(self.template, str):
-            if self.template != "comb":
-                raise ConfigError(f"EchoSearch: no template {shown(self.template)}: {nearest_names(self.template, ('comb',))}")
-            object.__setattr__(self, "template", CombTemplate())
-        if not isinstance(self.template, CombTemplate):
-            raise ConfigError(f"EchoSearch: template must be 'comb' or a CombTemplate, got {shown(self.template)}")
-        if isinstance(self.amplitude, str):
-            if self.amplitude not in ("sampled", "marginalised"):
-                raise ConfigError(
-                    f"EchoSearch: no amplitude {shown(self.amplitude)}: "
-                    f"{nearest_names(self.amplitude, ('sampled', 'marginalised'))}, or a prior to marginalise over, "
-                    "Uniform(low, high) or LogUniform(low, high)"
-                )
-        elif type(self.amplitude) not in (Uniform, LogUniform):
-            raise ConfigError(
-                f"EchoSearch: the amplitude is marginalised over Uniform(low, high) or LogUniform(low, high), got {shown(self.amplitude)}"
-            )
-        if self.remnant is not None and not isinstance(self.remnant, Remnant):
-            raise ConfigError(f"EchoSearch: remnant must be Remnant(spin, mass_detector_frame), got {shown(self.remnant)}")
-
-    def _check_band(self) -> None:
-        """A fixed band becomes a pair of floats inside (0, Nyquist)."""
-        if isinstance(self.band, str):
-            if self.band != "sampled":
-                raise ConfigError(
-                    f"EchoSearch: no band {shown(self.band)}: {nearest_names(self.band, ('sampled',))}, or (f_min, f_max) in Hz"
-                )
-            if self.amplitude == "marginalised" and self.remnant is None and self.amplitude_scale is None:
-                raise ConfigError(
-                    "EchoSearch: the amplitude's prior needs the band of the search, and a sampled band needs the remnant for it: "
-                    'EchoSearch(..., amplitude="marginalised", remnant=Remnant(spin, mass_detector_frame)), or give band=(f_min, f_max)'
-                )
-            return
-        try:
-            low, high = (float(value) for value in self.band)
-        except (TypeError, ValueError):
-            raise ConfigError(f"EchoSearch: band must be 'sampled' or (f_min, f_max) in Hz, got {shown(self.band)}") from None
-        if not 0.0 < low < high < self.nyquist:
-            raise ConfigError(
-                f"EchoSearch: a band needs 0 < f_min < f_max < Nyquist ({self.nyquist:g} Hz), got f_min={low:g}, f_max={high:g} Hz"
-            )
-        object.__setattr__(self, "band", (low, high))
+        object.__setattr__(self, "_compiled", pack(self))
 
     def _scale(self) -> float:
         """Mean abs(d_j) over the used bins of the band, averaged over detectors."""
@@ -196,36 +147,6 @@ class EchoSearch:
         if prior is not None and prior.low < 0.0:
             raise PriorError(f"EchoSearch: the amplitude's prior must not reach below 0, got {prior!r}: give low >= 0")
         object.__setattr__(self, "amplitude_prior", prior)
-
-    def _pack(self) -> CompiledLikelihood:
-        """Data and constants as the kernel reads them; what is masked enters as zero."""
-        assert isinstance(self.template, CombTemplate)
-        first, last = self.bins
-        df, frequency = 1.0 / self.duration, np.arange(first, last + 1) / self.duration
-        parts, norm = [], np.zeros(last - first + 1)
-        for spectrum in self.spectra:
-            used = spectrum.used[first : last + 1]
-            weight = np.zeros(len(used))
-            np.divide(4.0 * df * spectrum.response, spectrum.psd[first : last + 1], out=weight, where=used)
-            values = np.where(used, spectrum.values[first : last + 1], 0.0) * weight
-            if spectrum.delay != 0.0:
-                values = values * np.exp(-2j * np.pi * spectrum.delay * frequency)
-            parts += [values.real, values.imag]
-            norm += weight * spectrum.response
-        prior, band = self.amplitude_prior, (0.0, 0.0) if isinstance(self.band, str) else self.band
-        head = np.array([
-            *(self.duration, self.template.reach, 2.0 * math.pi * self.template.minimum_bins / self.duration),
-            *band, *((0.0, 0.0) if prior is None else (prior.low, prior.high)),
-        ])  # fmt: skip
-        ints = np.full(kernels.N_INTS, -1, dtype=np.int64)
-        ints[kernels.PHASE], ints[kernels.OFFSET_IN_HZ] = _PHASES[self.phase], int(self.offset_unit == "Hz")
-        ints[kernels.AMPLITUDE] = {type(None): kernels.SAMPLED, Uniform: kernels.UNIFORM, LogUniform: kernels.LOG_UNIFORM}[type(prior)]
-        ints[kernels.N_DETECTORS], ints[kernels.FIRST_BIN], ints[kernels.N_BINS] = len(self.spectra), first, len(norm)
-        for name, place in _PLACES.items():
-            ints[place] = self.parameters.index(name) if name in self.parameters else -1
-        ints[kernels.AT_PHASES] = len(self.parameters) - len(self.spectra) + 1
-        size = kernels.workspace_size(len(self.spectra), len(norm))
-        return CompiledLikelihood(kernels.echo, np.concatenate([head, *parts, norm]), ints, size)
 
     @property
     def duration(self) -> float:
@@ -490,17 +411,3 @@ class EchoSearch:
         from sciinf.engines.echo.plots import figures
 
         return figures(self, posterior)
-
-
-def _spectra(strain: Any, psd: Psd | None) -> tuple[Spectrum, ...]:
-    """What a user gave as a tuple of spectra."""
-    if isinstance(strain, Strain):
-        if not isinstance(psd, Psd):
-            raise ConfigError(f"EchoSearch: a Strain needs psd=Psd(...) beside it (one-sided, 1/Hz), got psd={shown(psd)}")
-        return (strain.spectrum(psd),)
-    if psd is not None:
-        raise ConfigError("EchoSearch: a Spectrum holds its PSD; psd= goes with a Strain only")
-    spectra = (strain,) if isinstance(strain, Spectrum) else strain
-    if not isinstance(spectra, (tuple, list)) or not spectra or not all(isinstance(item, Spectrum) for item in spectra):
-        raise ConfigError(f"EchoSearch: data must be a Strain, a Spectrum or a tuple of Spectrum, got {shown(strain)}")
-    return tuple(spectra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sciinf.engines.echo.scan_space import SearchSpace
 from sciinf.engines.echo.scan_tables import ToothTables, teeth
 
-__all__ = ["LocalFrame", "peaks_of"]
+__all__ = ["LocalFrame", "climb", "peaks_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -34,10 +35,10 @@ def peaks_of(search: SearchSpace, table: ToothTables, n_refine: int, n_peaks: in
     best = -math.inf
     for k in _distinct(search, points[order], table)[:n_peaks]:
         if len(found) < _LEAST_PEAKS or _GAIN * values[order[k], 1] + _SLACK > best:
-            found.append(_climb(search, points[order[k]], table, rounds=1))
+            found.append(climb(search, points[order[k]], 1, table.step_unit))
             best = max(best, found[-1][1])
     found.sort(key=lambda peak: -peak[1])
-    found = [_climb(search, theta, table, rounds=3) if k < 6 else (theta, value) for k, (theta, value) in enumerate(found)]
+    found = [climb(search, theta, 3, table.step_unit) if k < 6 else (theta, value) for k, (theta, value) in enumerate(found)]
     found.sort(key=lambda peak: -peak[1])
     peaks = np.array([theta for theta, _ in found])
     kept = _distinct(search, peaks, table)
@@ -158,13 +159,17 @@ class LocalFrame:
         return out
 
 
-def _climb(search: SearchSpace, theta: FloatArray, table: ToothTables, rounds: int) -> tuple[FloatArray, float]:
-    """Local maximum from ``theta``, and its ln L; with more rounds also the band's edges bin by bin and random steps across small jumps."""
+def climb(search: SearchSpace, theta: FloatArray, rounds: int, step_of: Callable[[float], float]) -> tuple[FloatArray, float]:
+    """Local maximum from ``theta`` (all parameters of the space), and its ln L.
+
+    With more rounds than one also the band's edges bin by bin, and random steps across small jumps. ``step_of`` gives the offset's step in
+    Hz at a width, which sets the scale.
+    """
     amplitude = search.names.index("amplitude")
     rng = np.random.default_rng(20_000 + rounds)
     best, value = theta, float(search.profiles(theta[None, :])[0, 1])
     for turn in range(rounds):
-        step = table.step(float(best[search.names.index("width")])) / table.steps
+        step = step_of(float(best[search.names.index("width")]))
         best = _simplex(LocalFrame.around(search, best, step), 1.0 if turn == 0 else 0.3)
         if rounds > 1:
             best = _shaken(LocalFrame.around(search, best, step), rng)

@@ -79,6 +79,11 @@ class SearchSpace:
         """Columns of the original engine's parameters."""
         return np.ascontiguousarray(thetas[:, [self.names.index(name) for name in self.original.parameters]])
 
+    def offset_step(self, width: float) -> float:
+        """Step of the offset by the rule, in Hz: beyond it a tooth moves out of a line of this width, or of the resolution."""
+        step = max(width, 2.0 * math.pi / self.engine.duration) / (4.0 * math.pi)
+        return 0.5 * step if self.engine.phase == "whittle" else step
+
     def first_offset(self, spacing: FloatArray) -> FloatArray:
         """Least offset that the prior allows, in Hz."""
         low = self.box["offset"][0]

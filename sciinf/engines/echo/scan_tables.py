@@ -53,8 +53,11 @@ class ToothTables:
         """Step of the offset in Hz."""
         if self.n_offset is not None:
             return self.search.box["spacing"][1] / self.n_offset
-        step = max(width, 2.0 * math.pi / self.search.engine.duration) / (4.0 * math.pi)
-        return self.steps * (0.5 * step if self.search.engine.phase == "whittle" else step)
+        return self.steps * self.search.offset_step(width)
+
+    def step_unit(self, width: float) -> float:
+        """`step` over the number of steps of the rule that it is."""
+        return self.step(width) / self.steps
 
     def spacings(self, step: float) -> FloatArray:
         """Spacings in Hz: the last tooth in the band moves by one step from one to the next."""

@@ -231,6 +231,28 @@ def test_wherever_the_top_is(n: int, low: float, log_uniform: bool) -> None:
         assert abs(shape.marginal(low * sigma, 3.0 + 30.0 * sigma, log_uniform) - expected) < 2e-10
 
 
+@pytest.mark.parametrize("n", [1, 10, 49, 300])
+@pytest.mark.parametrize("low", [0.0, 1e-3, 0.45, 0.55])
+def test_wherever_the_prior_ends(n: int, low: float) -> None:
+    """The upper end from far below the top to far above it, and about where one rule no longer does: 26.5 / sqrt(E), or ln L of 350."""
+    for snr in (0.1, 1.0, 3.0, 8.0, 15.0, 24.0, 40.0):
+        shape = made(n, snr, 13, equal=n < 300)
+        sigma = 1.0 / math.sqrt(shape.e)
+        for high in (0.6, 1.2, 3.0, 7.0, 12.0, 18.0, 22.0, 26.0, 26.4, 26.6, 35.0):
+            expected = shape.reference(low * sigma, high * sigma, False)
+            assert abs(shape.marginal(low * sigma, high * sigma, False) - expected) < 2e-10 * max(1.0, abs(expected) * 1e-2), (snr, high)
+
+
+def test_one_rule_up_to_its_limits() -> None:
+    """Every K alike, so that ln L grows as steeply as it can: up to, and past, ln L and b^2 E / 2 of 350 at the prior's end b."""
+    k = np.full(12, 2.0)
+    for e in (0.5, 20.0, 60.0):
+        shape = Shape(k, e)
+        for high in np.linspace(0.5, 31.0, 60):
+            expected = shape.reference(0.0, float(high), False)
+            assert abs(shape.marginal(0.0, float(high), False) - expected) < 2e-10 * max(1.0, abs(expected) * 1e-2), (e, high)
+
+
 @pytest.mark.parametrize("phase", ["mode", "bin", "whittle"])
 @pytest.mark.parametrize("amplitude", [Uniform(7e-4, 0.7), LogUniform(1e-5, 10.0), Uniform(0.0, 10.0), Uniform(0.2, 0.3)])
 def test_the_engine_s_marginal_is_that_of_its_plain_likelihood(phase: Any, amplitude: Any) -> None:

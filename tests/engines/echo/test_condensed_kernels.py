@@ -44,7 +44,7 @@ def direct(k: np.ndarray, amplitude: float) -> float:
 def test_condensed_sum(name: str, limit: float, scale: float) -> None:
     k, n = SETS[name] / SETS[name].max() * scale, len(SETS[name])
     work = workspace(k)
-    ck.condense(work, ck.N_KEPT, n, limit / scale, 0)
+    ck.condense(work, ck.N_KEPT, n, limit / scale, ck.NOWHERE)
     assert np.array_equal(work[ck.N_KEPT : ck.N_KEPT + n], k)
     assert work[ck.LIMIT] >= limit / scale * (1.0 - 1e-15)
     for share in (0.0, 1e-3, 0.1, 0.35, 0.7, 0.95, 1.0):
@@ -56,18 +56,19 @@ def test_condensed_sum(name: str, limit: float, scale: float) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("limit", LIMITS)
-def test_tabulated_sums(name: str, limit: float) -> None:
-    """At all multiples, or none: where no interval of the table holds the K_i, or where they are more than its nodes are meant for."""
+@pytest.mark.parametrize("where", [ck.AT_MULTIPLES, ck.AT_NODES])
+def test_tabulated_sums(name: str, limit: float, where: int) -> None:
+    """At all places, or none: where no interval of the table holds the K_i, or where they are more than its nodes are meant for."""
     k, n = SETS[name] / SETS[name].max(), len(SETS[name])
     work = workspace(k)
-    ck.condense(work, ck.N_KEPT, n, limit, 1)
+    ck.condense(work, ck.N_KEPT, n, limit, where)
     assert np.array_equal(work[ck.N_KEPT : ck.N_KEPT + n], k)
-    if limit > 64.0 or name == "many":
+    if limit > ck.MOST_IN_TABLE or name == "many":
         assert work[ck.LAST] == work[ck.LIMIT] == -1.0
         return
     assert work[ck.LAST] == ck.N_MULTIPLES
     for i in range(ck.N_MULTIPLES + 1):
-        amplitude = limit * i / ck.N_MULTIPLES
+        amplitude = limit * (i / ck.N_MULTIPLES if where == ck.AT_MULTIPLES else ck.RULE_NODES[i])
         assert abs(work[ck.MULTIPLES + i] - direct(k, amplitude)) < 1e-10
         assert abs(work[ck.MULTIPLES + i] - ck.sum_log_i0(work, ck.N_KEPT, n, amplitude)) < 1e-11
 
@@ -83,10 +84,10 @@ def test_derivatives(name: str) -> None:
             slope, curvature = ck.sum_ratios(work, ck.N_KEPT, n, amplitude)
             assert abs(slope - (k * ratio).sum()) < 1e-9 * k.sum()
             assert abs(curvature - (k * (k * (1.0 - ratio**2) - ratio / amplitude)).sum()) < 1e-8 * (k**2).sum()
-        ck.condense(work, ck.N_KEPT, n, 8.0, 0)
+        ck.condense(work, ck.N_KEPT, n, 8.0, ck.NOWHERE)
 
 
-@pytest.mark.parametrize("tabulated", [0, 1])
+@pytest.mark.parametrize("tabulated", [ck.NOWHERE, ck.AT_MULTIPLES, ck.AT_NODES])
 def test_terms_too_large_stay_as_they_are(tabulated: int) -> None:
     work = workspace(np.array([1e300, 1.0, 0.0] * 40))
     ck.condense(work, ck.N_KEPT, 120, 1e10, tabulated)

@@ -13,7 +13,7 @@ from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Fixed, LogUniform, Uniform
 from sciinf.core.problem import Problem
 from sciinf.engines import echo
-from sciinf.engines.echo.importance import _Component, _first
+from sciinf.engines.echo.mixture import Component, Mixture
 from sciinf.engines.echo.scan_space import SearchSpace
 from sciinf.results.posterior import Posterior
 from sciinf.samplers.sample import sample
@@ -60,9 +60,9 @@ def test_densities_are_those_of_the_draws(kind: str) -> None:
     problem = _problem(kind)
     rng = np.random.default_rng(5)
     space = SearchSpace.of(problem.engine, problem.priors)
-    fitted = _first(echo.scan(problem.engine, priors=problem.priors), space, rng).components[0]
+    fitted = Mixture.about(echo.scan(problem.engine, priors=problem.priors), space, rng).components[0]
     names = problem.names
-    wide = _Component(space, fitted.tooth, fitted.mean, np.diag([0.7 if name.startswith("phase") else 0.25 for name in names]))
+    wide = Component(space, fitted.tooth, fitted.mean, np.diag([0.7 if name.startswith("phase") else 0.25 for name in names]))
     drawn, prior = wide.draw(50_000, rng), problem.priors.sample(rng, 50_000)
     inside = problem.priors.log_prior(drawn) > -np.inf
     shares = np.exp(wide.log_density(prior) - problem.priors.log_prior(prior))

@@ -148,6 +148,30 @@ def test_data_that_cannot_be_used() -> None:
         data.with_values(np.array(["a"] * data.n_bin))
 
 
+@pytest.mark.parametrize("phase", ["mode", "bin", "whittle"])
+def test_data_beyond_all_measure(phase: Any) -> None:
+    """Finite at 4 df d/S up to 1e140, whatever theta; refused above, by the bin, and never read where masked."""
+    one = injected()
+    bin_ = 800
+    for size, density in ((1e139, 4.0), (1e100, 4e-100), (1e60, 4e-120)):
+        values, psd = one.values.copy(), one.psd.copy()
+        values[bin_ - 3 : bin_ + 3] = size * density * np.exp(1j * np.arange(6))
+        psd[bin_ - 3 : bin_ + 3] = density
+        loud = replace(one, values=values, psd=psd)
+        for amplitude in (Uniform(0.0, 10.0), LogUniform(1e-5, 10.0), "sampled"):
+            engine = EchoSearch(loud, phase=phase, amplitude=amplitude, band=(50.0, 339.0), offset_unit="Hz")
+            for width in (1e-8, 0.25, 1e3):
+                for spacing in (1.0, 5.83, 1e-3):
+                    theta = [spacing, 1.26, width, *([0.08] if amplitude == "sampled" else [])]
+                    assert not math.isnan(engine.log_likelihood(np.array(theta)))
+    values[bin_], psd[bin_] = 1e-20, 1e-200
+    with pytest.raises(DataError, match=rf"H1: 4 df \|d\| / S must be at most 1e\+140, bin {bin_} \(200 Hz\) has .* one unit of strain"):
+        EchoSearch(replace(one, values=values, psd=psd), phase=phase, band=(50.0, 339.0))
+    mask = np.ones(one.n_bin, dtype=bool)
+    mask[bin_ - 3 : bin_ + 3] = False
+    assert math.isfinite(EchoSearch(replace(one, values=values, psd=psd, mask=mask), band=(50.0, 339.0)).bins[0])
+
+
 def test_networks_that_do_not_fit() -> None:
     one = noise()
     with pytest.raises(DataError, match="one duration: H1 has 4 s, L1 2 s"):
