@@ -115,22 +115,46 @@ def _neighbours(table, k, m, finer, centre, step):
     return table[at - first * finer, k, first : first + m]
 
 
-@kernel(types.void(_TABLE, int64, int64, int64, int64, int64, float64, float64, float64, _ROW, _SCORES, int64), reassociate=True)
-def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best, scratch, runs):
+@inline_kernel
+def _add_tooth(total, part, before):
+    """``before`` becomes ``total``, and ``total`` the sum with ``part``."""
+    for i in range(total.size):
+        before[i] = total[i]
+        total[i] += part[i]
+
+
+@inline_kernel
+def _lower(low, before):
+    """``low`` becomes the lesser of the two."""
+    for i in range(low.size):
+        low[i] = np.minimum(before[i], low[i])  # a condition would become a slow masked store
+
+
+@inline_kernel
+def _raise_runs(most, total, low, oldest):
+    """``most`` becomes the larger of itself and ``total`` less the least sum that a run may begin at."""
+    for i in range(total.size):
+        most[i] = np.maximum(total[i] - np.minimum(oldest[i], low[i]), most[i])
+
+
+@kernel(types.void(_ROW, _ROW))
+def _raise(best, value):
+    """``best`` becomes the larger of the two."""
+    for i in range(best.size):
+        best[i] = np.maximum(value[i], best[i])
+
+
+@kernel(types.void(_TABLE, int64, int64, int64, int64, int64, float64, float64, float64, _ROW, _SCORES), reassociate=True)
+def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best, scratch):
     """Largest of ``best`` and the sums over teeth at amplitude ``k`` of the combs whose tooth 0 is at ``start`` + i finer step, i < m.
 
-    With ``runs`` the sum of the best run of at least `LEAST_TEETH` neighbouring teeth. ``start`` counts from the table's first centre.
+    ``start`` counts from the table's first centre.
     """
     total = scratch[0, :m]
     for i in range(m):
         total[i] = 0.0
-    if runs == 1:
-        low, most = scratch[1, :m], scratch[2, :m]
-        for i in range(m):
-            low[i] = np.float32(1e30)
-            most[i] = np.float32(-1e30)
     n = n_first
-    while runs == 0 and n + 3 <= n_last:
+    while n + 3 <= n_last:
         # Four teeth at a time: the sums are read and written once for them.
         one, two = (
             _neighbours(table, k, m, finer, start + n * spacing, step),
@@ -145,30 +169,28 @@ def _comb_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best
         n += 4
     while n <= n_last:
         part = _neighbours(table, k, m, finer, start + n * spacing, step)
-        if runs == 0:
-            for i in range(m):
-                total[i] += part[i]
-        else:
-            slot, done = (n - n_first) % LEAST_TEETH, n - n_first + 1
-            before = scratch[3 + slot, :m]
-            if done > LEAST_TEETH:
-                # What this slot holds is the sum before the tooth that lies LEAST_TEETH back; with this tooth the run is one longer.
-                for i in range(m):
-                    low[i] = min(low[i], before[i])
-            for i in range(m):
-                before[i] = total[i]
-                total[i] += part[i]
-            if done >= LEAST_TEETH:
-                oldest = scratch[3 + (slot + 1) % LEAST_TEETH, :m]
-                for i in range(m):
-                    most[i] = max(most[i], total[i] - min(low[i], oldest[i]))
+        for i in range(m):
+            total[i] += part[i]
         n += 1
-    if runs == 1:
-        for i in range(m):
-            best[i] = max(best[i], most[i])
-    else:
-        for i in range(m):
-            best[i] = max(best[i], total[i])
+    _raise(best, total)
+
+
+@kernel(types.void(_TABLE, int64, int64, int64, int64, int64, float64, float64, float64, _ROW, _SCORES))
+def _run_scores(table, k, m, n_first, n_last, finer, start, spacing, step, best, scratch):
+    """`_comb_scores` of the best run of at least `LEAST_TEETH` neighbouring teeth of each comb."""
+    total, low, most = scratch[0, :m], scratch[1, :m], scratch[2, :m]
+    for i in range(m):
+        total[i], low[i], most[i] = np.float32(0.0), np.float32(1e30), np.float32(-1e30)
+    for n in range(n_first, n_last + 1):
+        slot, done = (n - n_first) % LEAST_TEETH, n - n_first + 1
+        before = scratch[3 + slot, :m]
+        if done > LEAST_TEETH:
+            # What this slot holds is the sum before the tooth that lies LEAST_TEETH back; with this tooth the run is one longer.
+            _lower(low, before)
+        _add_tooth(total, _neighbours(table, k, m, finer, start + n * spacing, step), before)
+        if done >= LEAST_TEETH:
+            _raise_runs(most, total, low, scratch[3 + (slot + 1) % LEAST_TEETH, :m])
+    _raise(best, most)
 
 
 @kernel(types.void(_TABLE, float64, int64, MATRIX, _RANGES, int64, MATRIX, INTS, VECTOR, MATRIX))
@@ -192,7 +214,10 @@ def sweep(table, step, finer, combs, ranges, runs, grid, rows, top, found):
         for i in range(m):
             best[i] = np.float32(-1e30)
         for k in range(ranges[s, 3], ranges[s, 4]):
-            _comb_scores(table, k, m, ranges[s, 1], ranges[s, 2], finer, start, spacing, step, best, scratch, runs)
+            if runs == 1:
+                _run_scores(table, k, m, ranges[s, 1], ranges[s, 2], finer, start, spacing, step, best[:m], scratch)
+            else:
+                _comb_scores(table, k, m, ranges[s, 1], ranges[s, 2], finer, start, spacing, step, best[:m], scratch)
         row, phase, value, place = rows[s], found[s, 1], -1e30, 0
         share = finer * step / spacing
         for i in range(m):
