@@ -4,7 +4,7 @@ L is an average over phases of Gaussians of width 1/sqrt(E), all of positive wei
 trapezoidal rule with step h errs by at most 2 exp(-2 pi^2 / (h^2 E)) of the integral, and L is even in A: a sum over multiples of h that
 reaches down to 0 is half the integral over the whole line (derived here). With 1/A it holds where L has died away before 0.
 
-Where the prior's upper end b cuts L, one Gauss-Legendre rule on [-b, b] does: |I0(x + iy)| <= I0(x), and ln I0(c x) <= c^2 ln I0(x) for
+Where an end b of the prior cuts L, one Gauss-Legendre rule on [-b, b] does: |I0(x + iy)| <= I0(x), and ln I0(c x) <= c^2 ln I0(x) for
 c >= 1, keep |L| on Bernstein's ellipse of half-axes c b and sqrt(c^2 - 1) b below exp(c^2 ln L(b)) or exp((c^2 - 1) b^2 E / 2), and 96
 nodes integrate it to 1e-11 while neither ln L(b) nor b^2 E / 2 is above 350 (derived here). What is left goes to Gauss-Legendre panels.
 `condense` makes the many evaluations cheap.
@@ -49,6 +49,7 @@ _PANEL = 5.0  # length in 1/sqrt(E) that sixteen Gauss-Legendre nodes integrate 
 _MOST_PANELS = 1000.0  # more are wanted only where the likelihood is a matter of float64's last bits
 _FALL = 0.6  # of the slope of ln L: sixteen nodes integrate exp(-8 x) to 1e-12
 _STEEPEST = 350.0  # ln L at the prior's upper end, and half its square times E, that one rule bears
+_MOST_BELOW = 0.7  # of the integral up to the upper end of the prior, that may be taken off for its lower end
 _AHEAD = 12.0  # steps beyond the peak for which the K_i are condensed at a time
 _LEFT_OUT = 1e-12  # of the sum so far: where the trapezoidal rule ends
 _FARTHEST = 1e9  # steps
@@ -234,27 +235,39 @@ def _by_multiples(work, start, count, low, high, log_uniform):
     return top + math.log(total / (high - low))
 
 
-@inline_kernel
-def _by_rule(work, start, count, low, high):
-    """ln of the integral over a uniform prior whose upper end cuts L, by one Gauss-Legendre rule; NaN where that would not do."""
-    root = math.sqrt(work[E_SUM])
-    steep, cut = 0.5 * (high * root) ** 2, high < _beyond(work, count) + _AHEAD * _STEP / root
-    if not (cut and steep <= _STEEPEST and low * root <= _SMALL and 8.0 * low <= high and high * work[HIGHEST] <= MOST_IN_TABLE):
+@kernel(float64(VECTOR, int64, int64, float64))
+def _up_to(work, start, count, end):
+    """ln of the integral of L from 0 to ``end`` by one Gauss-Legendre rule; NaN where that would not do."""
+    steep = 0.5 * (end * math.sqrt(work[E_SUM])) ** 2
+    if not (steep <= _STEEPEST and end * work[HIGHEST] <= MOST_IN_TABLE):
         return math.nan
-    work[LAST] = -1.0
-    condense(work, start, count, high, AT_NODES)
+    condense(work, start, count, end, AT_NODES)
     values = work[MULTIPLES : MULTIPLES + N_MULTIPLES + 1]
-    top = 0.0
+    if work[LAST] < 0.0:
+        return math.nan
+    top, total = 0.0, 0.0
     for k in range(N_MULTIPLES + 1):
         values[k] -= RULE_NODES[k] * RULE_NODES[k] * steep
         top = values[k] if values[k] > top else top
-    if work[LAST] < 0.0 or values[N_MULTIPLES] > _STEEPEST:
-        return math.nan
-    total = 0.0
     for k in range(N_MULTIPLES):
         if values[k] > top - _DROP:
             total += RULE_WEIGHTS[k] * math.exp(values[k] - top)
-    return top + math.log((total * high - _below(work, start, count, low, top)) / (high - low))
+    return top + math.log(total * end) if values[N_MULTIPLES] <= _STEEPEST else math.nan
+
+
+@inline_kernel
+def _by_rule(work, start, count, low, high):
+    """ln of the integral over a uniform prior an end of which cuts L, by one rule for each end; NaN where that would not do."""
+    root = math.sqrt(work[E_SUM])
+    if low * root <= _SMALL and high >= _beyond(work, count) + _AHEAD * _STEP / root:
+        return math.nan
+    value = _up_to(work, start, count, high)
+    if low > 0.0:
+        # Where nearly all of the integral lies below the lower end, the difference has lost its digits.
+        near = low * root <= _SMALL and 8.0 * low <= high
+        share = _below(work, start, count, low, value) if near else math.exp(_up_to(work, start, count, low) - value)
+        value = value + math.log1p(-share) if share <= _MOST_BELOW else math.nan
+    return value - math.log(high - low)
 
 
 @kernel(float64(VECTOR, int64, int64, int64, float64, float64, int64))

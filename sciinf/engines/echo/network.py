@@ -103,6 +103,6 @@ def check_spectra(spectra: Sequence[Spectrum], first: int, last: int) -> tuple[f
                 f"{spectrum.detector}: the data are {level:.3g} times the PSD (q = median(4 df |d|^2 / (2 S)) / ln 2 = {level:.3g}, 1 for "
                 "Gaussian noise): one-sided 1/Hz expected; q = 2 is a two-sided PSD",
                 EchoWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
     return tuple(levels)
