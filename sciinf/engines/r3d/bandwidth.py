@@ -97,9 +97,9 @@ def scale(x: FloatArray, kernel: str) -> tuple[float, float, float]:
 
 
 def _formula(n: int, s: int, variance: FloatArray, bias_squared: FloatArray) -> FloatArray:
-    """Minimum of (s+1)-order squared bias plus variance; infinite where there is no bias."""
-    with np.errstate(divide="ignore"):
-        ratio = variance / (2.0 * (s + 1) * bias_squared)
+    """Minimum of (s+1)-order squared bias plus variance; infinite where there is no bias, or neither."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where((variance == 0.0) & (bias_squared == 0.0), np.inf, variance / (2.0 * (s + 1) * bias_squared))
     return np.asarray((ratio / n) ** (1.0 / (2 * s + 3)))
 
 
@@ -141,14 +141,16 @@ def plug_in(
     -----
     h = {[V+ + V-] / (2 (s+1) n [(B+ - B-)^2 + R])}^(1/(2s+3)), B = beta_s m^(s+1) / (s+1)!, V = v_s sigma^2 / f: eq. A-15 ff. of
     arXiv:2504.03992 with the constants made consistent (derived here), R as in Calonico, Cattaneo & Titiunik (2014). Derivatives come
-    from a local polynomial of order s + 1 at b = max(1.5 h0, 2 c_n), capped at the shorter side's range; h0 from global polynomials.
+    from a local polynomial of order s + 1 at b = max(1.5 h0, 2 c_n), capped at the shorter side's range; h0 from global polynomials. A
+    column that is constant on each side takes the cap: any bandwidth gives the same.
     """
     plus, minus = sides
     n = len(plus.x) + len(minus.x)
     x = np.empty(n)
     x[plus.rows], x[minus.rows] = plus.x, minus.x
     width, density, cap = scale(x, kernel)
-    if all(not np.ptp(outcomes[side.rows], axis=0).any() for side in sides):
+    flat = np.all([np.ptp(outcomes[side.rows], axis=0) == 0.0 for side in sides], axis=0)
+    if flat.all():
         return fixed(np.array([cap]), outcomes.shape[1], rule="constant", density=density, cap=cap)  # any bandwidth gives the same
     beta, v = boundary_constants(kernel, s)
     betas = (beta, beta * (-1.0) ** (s + 1))
@@ -165,6 +167,8 @@ def plug_in(
         noise[i] = constant**2 * np.sum((fit.top_weights * fit.residuals) ** 2, axis=0) / b ** (2 * s + 2)
     squared = (bias[0] - bias[1]) ** 2
     extra = _REGULARISATION * noise.sum(axis=0) if regularise else np.zeros_like(squared)
+    for part in (bias, spread, squared, extra):
+        part[..., flat] = 0.0  # a level that is the same in all units has rounding errors only
     parts = [np.array([cells @ part]) if pooled else part for part in (spread.sum(axis=0), squared, extra)]
     optimum = _formula(n, s, parts[0], parts[1] + parts[2])
     bindings = tuple(_binding(h, cap, own, more) for h, own, more in zip(optimum, parts[1], parts[2], strict=True))

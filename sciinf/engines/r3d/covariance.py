@@ -27,8 +27,11 @@ def check_cov_type(cov_type: Any, *, clustered: bool, compat: bool) -> CovType:
     Raises
     ------
     ConfigError
-        If it is not known, or is for clusters without any, or for independent units with clusters.
+        If it is not known, or is for clusters without any, or for independent units with clusters, or there are clusters in a compatible
+        fit.
     """
+    if compat and clustered:
+        raise ConfigError("r3d: compat='R3D' does as the R package, which knows no clusters: leave cluster out, or compat")
     if cov_type is None:
         return "CR1" if clustered else "HC0" if compat else "HC3"
     one_of("cov_type", cov_type, get_args(CovType))
@@ -109,7 +112,7 @@ class Part:
         out = np.ones(self.inside.shape)
         for side in (self.plus, ~self.plus):
             for j in range(self.inside.shape[1]):
-                here = side & self.inside[:, j]
+                here = side & (self.weights[:, j] != 0.0)  # at h exactly a unit is active, and has no weight
                 n, g = int(here.sum()), len(np.unique(cluster[self.rows[here]]))
                 if g < 2:
                     name = "plus" if side is self.plus else "minus"

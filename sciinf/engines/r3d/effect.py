@@ -256,6 +256,10 @@ class R3DEffectEngine:
         return {"effect_shape": shape_over_curve(self, posterior)}
 
 
+COARSE = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Levels of the likelihood where none are given."""
+
+
 def effect_engine(
     fit: R3DResults,
     model: str | EffectModel,
@@ -278,8 +282,10 @@ def effect_engine(
     if cov_type is None:
         cov_type = fit.cov_type if clustered else "HC2"
     cov = check_cov_type(cov_type, clustered=clustered, compat=False)
-    if (q is None) == (n_components is None):
-        raise ConfigError("r3d: give exactly one of q and n_components")
+    if q is not None and n_components is not None:
+        raise ConfigError("r3d: the data are the curve at levels q, or its n_components leading components: give one of the two")
+    if q is None and n_components is None:
+        q = COARSE
     columns = np.arange(fit.settings.n_q) if q is None else _columns(fit.settings.levels, q)
     some = fit.contributions.with_levels(columns)
     covariance = some.covariance(cov)

@@ -99,12 +99,14 @@ def bandwidth(fit: R3DResults, ax: Axes | None = None) -> Figure:
     cells = cell_weights(fit.q_grid)
     low, high = 0.25 * float(info.h.min()), 1.5 * max(info.cap, float(info.h.max()))
     h = np.geomspace(low, high, _FINE)
-    bias = float(cells @ ((info.bias_plus - info.bias_minus) ** 2 + info.regularisation)) * h ** (2 * s + 2)
+    bias = float(cells @ (info.bias_plus - info.bias_minus) ** 2) * h ** (2 * s + 2)
+    doubt = float(cells @ info.regularisation) * h ** (2 * s + 2)
     variance = float(cells @ (info.variance_plus + info.variance_minus)) / (fit.nobs * h)
     for name, curve, colour in (
         ("squared bias", bias, COLOURS[1]),
+        *((("its regularisation", doubt, COLOURS[3]),) if doubt.any() else ()),
         ("variance", variance, COLOURS[2]),
-        ("sum", bias + variance, COLOURS[0]),
+        ("sum", bias + doubt + variance, COLOURS[0]),
     ):
         axis.loglog(h, curve, color=colour, lw=1.4, label=name)
     for value in info.h:

@@ -243,6 +243,4 @@ def from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path
     """
     fit = fit_from_config(table, base=base, data=data)
     options = _known("[engine.effect]", table.get("effect", {}), _EFFECT)
-    if "n_components" in options and "q" not in options:
-        options["q"] = None
     return fit.to_engine(**options)

@@ -326,7 +326,7 @@ class R3DResults:
         return plots.bandwidth(self, ax)
 
     def to_engine(
-        self, model: str | EffectModel = "shift", q: ArrayLike | None = (0.1, 0.3, 0.5, 0.7, 0.9), n_components: int | None = None,
+        self, model: str | EffectModel = "shift", q: ArrayLike | None = None, n_components: int | None = None,
         likelihood: str = "t", nu: float | None = None, cov_type: str | None = None,
     ) -> R3DEffectEngine:  # fmt: skip
         """A quasi-likelihood for the shape of the effect, for samplers.
@@ -336,9 +336,10 @@ class R3DResults:
         model : {"shift", "location_scale", "tilt", "minus_scale", "log_scale"} or EffectModel
             The shape.
         q : sequence of float, optional
-            Levels of the fit at which the curve is the data. Coarse on purpose: the covariance of a fine grid is singular.
+            Levels of the fit at which the curve is the data: 0.1, 0.3, 0.5, 0.7 and 0.9 where neither this nor ``n_components`` is given.
+            Coarse on purpose: the covariance of a fine grid is singular.
         n_components : int, optional
-            In place of ``q`` (then None): the leading 1 to 3 principal components of the whole curve.
+            In place of ``q``: the leading 1 to 3 principal components of the whole curve.
         likelihood : {"t", "gaussian"}
             Multivariate t, or a normal that takes the covariance as known and warns.
         nu : float, optional
@@ -349,8 +350,8 @@ class R3DResults:
         Raises
         ------
         ConfigError
-            If an option is not known, a level is not one of the fit's, both or neither of ``q`` and ``n_components`` are given, or the fit
-            is a compatible one.
+            If an option is not known, a level is not one of the fit's, both ``q`` and ``n_components`` are given, or the fit is a
+            compatible one.
         DataError
             If the covariance is singular or nu + 1 <= d.
 

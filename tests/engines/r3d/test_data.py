@@ -246,6 +246,8 @@ FUZZY = {"treatment": (X >= 0.0) * 0.75}
         ({}, {"cov_type": "CR1"}, ConfigError, "there are no clusters"),
         ({"cluster": np.arange(61) // 3}, {"cov_type": "HC3"}, ConfigError, "units are clustered: take 'CR0' or 'CR1'"),
         ({"compat": "R3D"}, {"cov_type": "HC3"}, ConfigError, "one covariance"),
+        ({"compat": "R3D", "cluster": np.arange(61) // 3}, {}, ConfigError, "the R package, which knows no clusters: leave cluster out"),
+        ({"compat": "R3D", "cluster": np.arange(61) // 3}, {"cov_type": "CR1"}, ConfigError, "knows no clusters"),
         ({}, {"bandwidth": 0.1}, DataError, r"too few units on the plus side: .*at least 4 .*got 3 at h = 0.1; h > 0.1 would do"),
         ({"method": "simple"}, {"bandwidth": [0.5, 0.6, 0.05]}, DataError, "plus side at q = 0.75"),
         ({"p": 5}, {"bandwidth": 0.15}, DataError, "order p = 5 needs at least 7"),

@@ -145,6 +145,38 @@ def test_each_unit_its_own_cluster() -> None:
     assert (ratio <= max(factors) + 1e-12).all()
 
 
+@pytest.mark.filterwarnings("ignore:the running variable has")
+def test_units_without_weight_do_not_count_in_a_cluster_s_factor() -> None:
+    """Whole x, h = 5, clusters by x (Lee & Card 2008): the units at 5 have no weight, so dropping them changes nothing."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.integers(-9, 10, 300)]).astype(float)
+    outcomes = rng.normal(x[:, None], 1.0, (300, 20))
+    kept = np.abs(x) != 5.0
+    fits = [R3D(x[k], list(outcomes[k]), cluster=x[k], settings=SETTINGS).fit(5.0) for k in (slice(None), kept)]
+    assert fits[0].cov_type == "CR1"
+    assert_allclose(fits[0].params, fits[1].params, rtol=1e-12)
+    assert_allclose(fits[0].cov_params(), fits[1].cov_params(), rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:atoms", "ignore:the bandwidth of the outcome is cut off")
+def test_a_level_that_is_the_same_in_all_units() -> None:
+    """Outcomes with many zeros, or another floor: that level takes the cap (any bandwidth gives its effect of nothing), no other moves."""
+    chosen = replace(SETTINGS, method="simple")
+    ordered = np.sort(DATA.outcomes.values.reshape(300, 25), axis=1)
+    ordered[:, :8] = ordered.min() - 1.0  # the lowest third of each unit's values: levels .1 and .2 are theirs alone
+    found = []
+    for floor in (0.0, 5.1):
+        fit = R3D(DATA.x, list(ordered - ordered.min() + floor), settings=chosen).fit("mse")
+        info = fit.bandwidth_info
+        assert (info.h[:2] == info.cap).all()
+        assert info.bindings[:2] == ("cap", "cap")
+        assert ((info.h > 0.0) & (info.h <= info.cap)).all()
+        assert_allclose(fit.params[:2], 0.0, atol=1e-12)
+        found.append(fit)
+    assert_allclose(found[0].bandwidth_info.h, found[1].bandwidth_info.h, rtol=1e-9)
+    assert_allclose(found[0].params, found[1].params, atol=1e-9)
+
+
 def test_copies_of_units_as_clusters() -> None:
     """Every unit three times, a cluster each: the covariance is that of the units; taken as independent it is a third."""
     order = np.repeat(np.arange(300), 3)
