@@ -103,7 +103,7 @@ def treatment_part(outcome: tuple[SideFit, SideFit], treatment: tuple[SideFit, S
     for fit, other in zip(outcome, treatment, strict=True):
         powers = np.vander(fit.side.x[fit.active] / h_den, p + 1, increasing=True)
         residuals.append(values[fit.rows] - powers @ other.coefficients[:, 0])
-    first = tuple(replace(fit, **{name: getattr(fit, name)[:, :1] for name in ("inside", "weights", "leverage")}) for fit in outcome)
+    first = tuple(replace(fit, **{name: getattr(fit, name)[:, :1] for name in ("kernel", "weights", "leverage")}) for fit in outcome)
     kept = tuple(np.where(fit.weights > 0.0, e[:, None], 0.0) for fit, e in zip(first, residuals, strict=True))
     return Part.of(first, kept, p)  # type: ignore[arg-type]
 

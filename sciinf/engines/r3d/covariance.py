@@ -58,7 +58,7 @@ class Part:
     plus : (m,) bool array
         On the plus side.
     inside : (m, k) bool array
-        Active at the bandwidth.
+        Of positive kernel weight at the bandwidth: at h exactly a unit is active, and has none.
     weights : (m, k) float64 array
         s_i, positive or negative.
     leverage : (m, k) float64 array
@@ -82,8 +82,10 @@ class Part:
         """From the fits of the plus and the minus side and the residuals that count."""
         scores = [fit.side.sign * fit.weights * e for fit, e in zip(fits, residuals, strict=True)]
         plus = np.concatenate([np.full(len(fit.rows), fit.side.sign > 0) for fit in fits])
-        stacked = (np.concatenate([getattr(fit, name) for fit in fits]) for name in ("rows", "inside", "weights", "leverage"))
-        rows, inside, weights, leverage = stacked
+        rows, kernel, weights, leverage = (
+            np.concatenate([getattr(fit, name) for fit in fits]) for name in ("rows", "kernel", "weights", "leverage")
+        )
+        inside = kernel > 0.0
         return cls(rows, plus, inside, weights, leverage, np.concatenate(scores), p)
 
     def factors(self, cov_type: CovType, cluster: IntArray | None, labels: NDArray[Any]) -> FloatArray | float:
@@ -112,7 +114,7 @@ class Part:
         out = np.ones(self.inside.shape)
         for side in (self.plus, ~self.plus):
             for j in range(self.inside.shape[1]):
-                here = side & (self.weights[:, j] != 0.0)  # at h exactly a unit is active, and has no weight
+                here = side & self.inside[:, j]
                 n, g = int(here.sum()), len(np.unique(cluster[self.rows[here]]))
                 if g < 2:
                     name = "plus" if side is self.plus else "minus"

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sciinf
+from sciinf.core.errors import DataError
 from sciinf.engines.echo import CombTemplate, EchoSearch, Psd, Remnant, Spectrum
 from sciinf.engines.echo.simulate import comb, gaussian_noise, inject
 from sciinf.validation.echo_oracle import of_engine
@@ -214,13 +215,16 @@ def test_nothing_and_no_number() -> None:
         assert sampled.log_likelihood(THETA * [1, 1, 1, 0]) == 0.0
 
 
-def test_huge_data_stay_finite() -> None:
+def test_huge_data_stay_finite_or_are_refused() -> None:
+    """Beyond 4 df d/S = 1e140 narrow lines would overflow in the square, so such data are refused, not searched at some widths only."""
     for phase in PHASES:
         loud = injected(4.0)
         with pytest.warns(UserWarning, match="times the PSD"):
             engine = EchoSearch(loud.with_values(1e130 * loud.values), phase=phase, band=(50.0, 339.0), offset_unit="Hz")
         for amplitude in (1e-160, 1.0, 1e100):
             assert np.isfinite(engine.log_likelihood(np.array([5.83, 1.26, 0.25, amplitude])))
+        with pytest.warns(UserWarning, match="times the PSD"), pytest.raises(DataError, match=r"\|d\| / S must be at most 1e\+140"):
+            EchoSearch(loud.with_values(1e150 * loud.values), phase=phase, band=(50.0, 339.0), offset_unit="Hz")
 
 
 @pytest.mark.parametrize("phase", PHASES)
