@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ class R3DEffectEngine:
     _whitening: FloatArray = field(init=False, repr=False)
     _constant: float = field(init=False, repr=False)
     _packed: CompiledLikelihood | None = field(init=False, repr=False)
+    _many: Callable[..., FloatArray] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_shape", shape_of(self.model))
@@ -101,7 +103,9 @@ class R3DEffectEngine:
         else:
             constant = math.lgamma(0.5 * (self.nu + 1.0)) - math.lgamma(0.5 * (self.nu + 1.0 - d)) - 0.5 * d * math.log(math.pi * self.nu)
         object.__setattr__(self, "_constant", constant - 0.5 * log_det)
-        object.__setattr__(self, "_packed", self._pack(np.asarray(np.linalg.solve(factor, self.statistic), dtype=np.float64)))
+        packed, many = self._pack(np.asarray(np.linalg.solve(factor, self.statistic), dtype=np.float64))
+        object.__setattr__(self, "_packed", packed)
+        object.__setattr__(self, "_many", many)
 
     def _factor(self) -> FloatArray:
         """Cholesky factor of S.
@@ -128,17 +132,19 @@ class R3DEffectEngine:
                 "Take fewer levels q, or n_components=3"
             ) from None
 
-    def _pack(self, whitened: FloatArray) -> CompiledLikelihood | None:
-        """The kernel with its numbers; None for a shape in plain Python."""
+    def _pack(self, whitened: FloatArray) -> tuple[CompiledLikelihood | None, Callable[..., FloatArray] | None]:
+        """The kernel with its numbers, and the one for many rows; None for a shape in plain Python."""
         head, d = [-1.0 if math.isinf(self.nu) else self.nu, self._constant], len(whitened)
         if isinstance(self._shape, Shape):
             columns = self._shape.basis(self.q, self.m_minus) @ self._whitening.T
             ints = np.array([d, len(columns), int(self._shape.exponential)], dtype=np.int64)
-            return CompiledLikelihood(kernels.linear, np.concatenate([head, whitened, columns.ravel()]), ints, 0)
+            return CompiledLikelihood(kernels.linear, np.concatenate([head, whitened, columns.ravel()]), ints, 0), kernels.linear_many
+        self._shape.check(self.q, self.m_minus)
         if not self._shape.is_compiled:
-            return None
+            return None, None
+        one, many = kernels.of_function(self._shape.function)
         floats = np.concatenate([head, self.q, self.m_minus, whitened, self._whitening.ravel()])
-        return CompiledLikelihood(kernels.of_function(self._shape.function), floats, np.array([d, len(self.q)], dtype=np.int64), 0)
+        return CompiledLikelihood(one, floats, np.array([d, len(self.q)], dtype=np.int64), 0), many
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -165,7 +171,7 @@ class R3DEffectEngine:
         """The shape at ``theta`` (n_parameters,), (n_q,), outcome's unit."""
         values = self._theta(theta)
         if isinstance(self._shape, EffectModel):
-            return np.asarray(self._shape.function(values, self.q, self.m_minus), dtype=np.float64)
+            return self._shape.curve(values, self.q, self.m_minus)
         coefficients = np.expm1(values) if self._shape.exponential else values
         return np.asarray(coefficients @ self._shape.basis(self.q, self.m_minus))
 
@@ -187,9 +193,9 @@ class R3DEffectEngine:
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ln L (n,) of each row of ``thetas`` (n, n_parameters), equal to the single value to the bit."""
         rows = np.atleast_2d(self._theta(thetas))
-        if self._packed is None or not isinstance(self._shape, Shape):
-            return np.array([self.log_likelihood(row) for row in rows])
-        return np.asarray(kernels.linear_many(rows, self._packed.floats, self._packed.ints, np.empty(0)))
+        if self._packed is None or self._many is None:
+            return np.array([self._plain(row) for row in rows])
+        return np.asarray(self._many(rows, self._packed.floats, self._packed.ints, np.empty(0)))
 
     def log_likelihood_null(self) -> float:
         """Ln L of no effect at all: the evidence of the model without parameters."""

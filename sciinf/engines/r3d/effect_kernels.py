@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -55,10 +56,12 @@ def linear_many(thetas, floats, ints, work):
     return out
 
 
+@functools.cache
 def of_function(function):
-    """A kernel of the fixed signature around a compiled shape ``function(theta, q, m_minus)``.
+    """Kernels of the fixed signatures, one row and many, around a compiled shape ``function(theta, q, m_minus)``: once for each function.
 
-    ``floats``: degrees of freedom, constant, levels (n,), m_minus (n,), whitened data (d,), whitening matrix (d, n). ``ints``: d, n.
+    ``floats``: degrees of freedom, constant, levels (n,), m_minus (n,), whitened data (d,), whitening matrix (d, n). ``ints``: d, n. A curve
+    that is not as long as the levels gives NaN: nothing is read beyond its end.
     """
 
     @kernel(LIKELIHOOD)
@@ -69,6 +72,8 @@ def of_function(function):
                 return math.nan
         q, m_minus = floats[_HEAD : _HEAD + n], floats[_HEAD + n : _HEAD + 2 * n]
         curve = function(theta, q, m_minus)
+        if len(curve) != n:
+            return math.nan
         chi2 = 0.0
         for i in range(d):
             residual = floats[_HEAD + 2 * n + i]
@@ -77,4 +82,11 @@ def of_function(function):
             chi2 += residual * residual
         return _from_chi2(chi2, floats)
 
-    return likelihood
+    @kernel(LIKELIHOOD_MANY)
+    def likelihood_many(thetas, floats, ints, work):
+        out = np.empty(thetas.shape[0])
+        for i in range(thetas.shape[0]):
+            out[i] = likelihood(thetas[i], floats, ints, work)
+        return out
+
+    return likelihood, likelihood_many
