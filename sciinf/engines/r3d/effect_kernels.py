@@ -60,8 +60,8 @@ def linear_many(thetas, floats, ints, work):
 def of_function(function):
     """Kernels of the fixed signatures, one row and many, around a compiled shape ``function(theta, q, m_minus)``: once for each function.
 
-    ``floats``: degrees of freedom, constant, levels (n,), m_minus (n,), whitened data (d,), whitening matrix (d, n). ``ints``: d, n. A curve
-    that is not as long as the levels gives NaN: nothing is read beyond its end.
+    ``floats``: degrees of freedom, constant, levels (n,), m_minus (n,), whitened data (d,), whitening matrix (d, n). ``ints``: d, n. A
+    curve that is not as long as the levels gives NaN: nothing is read beyond its end.
     """
 
     @kernel(LIKELIHOOD)

@@ -35,6 +35,7 @@ FloatArray = NDArray[np.float64]
 Ranges = Sequence[tuple[float, float]] | Sequence[float] | None
 
 _AT_A_LEVEL = 1e-12
+_ROUNDING = 1e-12  # of the largest value of a curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +211,12 @@ def _holm(p_values: FloatArray) -> FloatArray:
     return adjusted
 
 
+def _nothing(fit: R3DResults, contrasts: FloatArray, se: FloatArray) -> NDArray[np.bool_]:
+    """Which contrasts are rounding: of the curve and of its error alike, as where all levels of a unit are one value."""
+    size = max(float(np.abs(curve).max()) for curve in (fit.params, fit.m_plus, fit.m_minus))
+    return np.asarray((np.abs(contrasts @ fit.params) <= _ROUNDING * size) & (se <= _ROUNDING * (float(fit.bse.max()) + size)))
+
+
 def curve_test(
     fit: R3DResults, ranges: Ranges, alpha: float, studentized: bool, drawing: Drawing, *, constant: bool
 ) -> tuple[TestResult, ...]:
@@ -222,9 +229,11 @@ def curve_test(
         contrast = np.eye(len(levels))[within]
         if constant:
             contrast = contrast - range_weights(levels, low, high, plain=plain)
+        se = np.linalg.norm(fit.contributions.independent(fit.influence) @ contrast.T, axis=0)
+        nothing = _nothing(fit, contrast, se)
+        contrast[nothing] = 0.0
         contrasts.append(contrast)
-        variance = np.einsum("ij,jk,ik->i", contrast, fit.cov_params(), contrast) if studentized else np.ones(len(contrast))
-        scales.append(_positive(np.sqrt(np.maximum(variance, 0.0)), "the contrast"))
+        scales.append(_positive(np.where(nothing, 1.0, se), "the contrast") if studentized else np.ones(len(contrast)))
 
     def sups(curves: FloatArray) -> FloatArray:
         return np.column_stack([np.abs(curves @ c.T / scale).max(axis=1) for c, scale in zip(contrasts, scales, strict=True)])
