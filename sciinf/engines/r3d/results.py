@@ -360,6 +360,6 @@ class R3DResults:
         R3DWarning
             If d > nu / 4, for the Gaussian form, and for shapes that take ``m_-`` as known.
         """
-        from sciinf.engines.r3d.effect import effect_engine
+        from sciinf.engines.r3d.effect_statistic import effect_engine
 
         return effect_engine(self, model, q, n_components, likelihood, nu, cov_type)

@@ -128,6 +128,33 @@ def test_models(fit: R3DResults, name: str) -> None:
     assert names == engine.parameters
 
 
+@pytest.mark.parametrize("name", ["shift", "location_scale", "tilt", "minus_scale", "log_scale"])
+@pytest.mark.parametrize("likelihood", ["t", "gaussian"])
+@pytest.mark.parametrize("data", [{"q": (0.5,)}, {"q": (0.2, 0.6)}, {"q": Q5}, {"n_components": 1}, {"n_components": 3}])
+def test_the_quadratic_form_is_the_plain_likelihood(fit: R3DResults, name: str, likelihood: str, data: dict[str, Any]) -> None:
+    """One or two squares in the place of d: against the residual, curve by curve, also where there are fewer data than parameters."""
+    engine = fit.to_engine(name, likelihood=likelihood, **data)
+    widths = np.random.default_rng(3).choice([0.01, 1.0, 30.0], (200, 1))
+    thetas = np.random.default_rng(4).normal(size=(200, len(engine.parameters))) * (widths if name != "log_scale" else 1.0)
+    expected = [engine._plain(theta) for theta in thetas]
+    assert_allclose(engine.log_likelihood_many(thetas), expected, rtol=1e-12, atol=1e-12)
+    assert engine.log_likelihood_null() == pytest.approx(engine.log_likelihood(np.zeros(len(engine.parameters))), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["shift", "location_scale", "log_scale"])
+@pytest.mark.parametrize("likelihood", ["t", "gaussian"])
+def test_batches_with_impossible_rows(fit: R3DResults, name: str, likelihood: str) -> None:
+    engine = fit.to_engine(name, likelihood=likelihood)
+    k = len(engine.parameters)
+    values = np.array([0.5, np.nan, 800.0, np.inf, 1e200, -np.inf, -0.3, 1.7e308])
+    thetas = np.column_stack([values, values[::-1]])[:, :k].copy()
+    many = engine.log_likelihood_many(thetas)
+    assert np.array_equal(many, [engine.log_likelihood(theta) for theta in thetas], equal_nan=True)
+    assert np.array_equal(np.isnan(many), ~np.isfinite(thetas).all(axis=1))
+    assert not np.isposinf(many).any()
+    assert np.isneginf(many).any()
+
+
 def test_batches_and_pickles_are_the_same_to_the_bit(fit: R3DResults) -> None:
     engine = fit.to_engine("location_scale")
     thetas = np.random.default_rng(2).normal(size=(101, 2))
@@ -140,6 +167,9 @@ def test_batches_and_pickles_are_the_same_to_the_bit(fit: R3DResults) -> None:
     packed = compiled_of(engine)
     assert packed is not None
     assert np.array_equal([packed(theta) for theta in thetas], many)
+    assert engine.fit is fit
+    assert copy.fit is None  # a worker has no use for it
+    assert engine.with_data(engine.statistic).fit is None
 
 
 def test_not_finite_and_too_large(fit: R3DResults) -> None:
