@@ -96,7 +96,9 @@ def test_log1p_minus_x(x: float) -> None:
         assert abs(special.log1p_minus_x(x) - truth) <= 1e-15 * abs(truth)
 
 
-@pytest.mark.parametrize("x", [0.0, 5e-324, 1e-300, 1e-17, 3e-16, 1e-8, 0.1, 0.4142, 0.4143, 0.999999, 1.0, 1.5, 3.0, 1e5, 1e16, 1e300, 1.7e308])
+@pytest.mark.parametrize(
+    "x", [0.0, 5e-324, 1e-300, 1e-17, 3e-16, 1e-8, 0.1, 0.4142, 0.4143, 0.999999, 1.0, 1.5, 3.0, 1e5, 1e16, 1e300, 1.7e308]
+)
 def test_log1p_positive(x: float) -> None:
     with mp.workdps(60):
         truth = mp.log1p(mp.mpf(x))

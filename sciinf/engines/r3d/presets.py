@@ -52,7 +52,7 @@ cutoff = 0.0                        # in the unit of the running variable
 # treatment = "t"                   # share treated, in units.csv: a fuzzy design
 # weight = "w"                      # of an observation, in observations.csv
 # cluster = "region"                # in units.csv
-# results = "fit.h5"                # or a stored fit instead of all of these, and of [engine.fit]
+# results = "fit.h5"                # or a stored fit (a run keeps its own: products/fit.h5) instead of all of these and [engine.fit]
 
 [engine.fit]
 bandwidth = "imse"                  # or "rot", or a number; with method = "simple" also "mse" or one per level
