@@ -70,7 +70,8 @@ bandwidth = "imse"                  # or "rot", or a number; with method = "simp
 
 [engine.effect]
 model = "shift"                     # "location_scale", "tilt", "minus_scale", "log_scale"
-q = [0.1, 0.3, 0.5, 0.7, 0.9]       # levels of the fit; or n_components = 1, 2 or 3
+q = [0.1, 0.3, 0.5, 0.7, 0.9]       # levels of the fit
+# n_components = 2                  # in the place of q: 1 to 3 leading components of the whole curve
 # likelihood = "t"                  # "gaussian" takes the covariance as known
 # nu = 20.0                         # default: estimated
 # cov_type = "HC2"
@@ -202,7 +203,7 @@ def fit_from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, 
     source = _known("[engine.data]", entry["data"], (*_FILES, *_COLUMNS, "cutoff"))
     paths = _paths(entry, base, data)
     if "results" in paths:
-        beside = [key for key in source if key != "results"] + (["[engine.fit]"] if "fit" in entry else [])
+        beside = list(dict.fromkeys(key for key in (*source, *paths) if key != "results")) + (["[engine.fit]"] if "fit" in entry else [])
         if beside:
             raise ConfigError(f"[engine.data] results is a fit that is made: leave out {', '.join(beside)}")
         return R3DResults.load(paths["results"])

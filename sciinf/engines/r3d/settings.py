@@ -84,7 +84,7 @@ class R3DSettings:
     quantile_rule : {"type7", "inverted_cdf"}
         Which quantile of a unit's sample, see `RaggedSample.quantiles`.
     projection_weights : {"cell", "equal"}
-        Weights of the levels in the projection: their share of (0, 1), or equal ones.
+        Weights of the levels in the projection: their share of (0, 1), or equal ones. Always equal with ``compat``.
     compat : None or "R3D"
         "R3D" reproduces the numbers of the R package R3D, its known defects included.
 
@@ -116,6 +116,7 @@ class R3DSettings:
         one_of("projection_weights", self.projection_weights, ("cell", "equal"))
         if self.compat is not None:
             one_of("compat", self.compat, ("R3D",))
+            object.__setattr__(self, "projection_weights", "equal")
         object.__setattr__(self, "p", _order("p", self.p, 0))
         object.__setattr__(self, "s", _order("s", self.s, 0))
         if self.s > 3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from sciinf.core.errors import DataError
+from sciinf.core.errors import ConfigError, DataError
 from sciinf.engines.r3d import R3D, R3DResults, R3DSettings
 from sciinf.engines.r3d.draws import Drawing, critical_value
 from sciinf.engines.r3d.gini import gini
@@ -101,7 +102,7 @@ def test_nullity_and_homogeneity(fit: R3DResults) -> None:
     assert homogeneity[0].p_value > 0.05
     assert nullity[0].range == (0.1, 0.9)
     assert nullity[0].statistic == pytest.approx(np.abs(fit.params).max())
-    tilted = R3DResults(**{name: getattr(fit, name) for name in fit.__dataclass_fields__} | {"params": fit.params + 8.0 * fit.q_grid})
+    tilted = replace(fit, contributions=replace(fit.contributions, jump=fit.params + 8.0 * fit.q_grid))
     assert tilted.test_homogeneity()[0].p_value < 0.01
 
 
@@ -170,6 +171,28 @@ def test_averages(fit: R3DResults) -> None:
     single = fit.average_effect([(0.1, 0.9)], simultaneous=True, n_draws=40_000)
     assert single.critical_value == pytest.approx(stats.norm.ppf(0.975), abs=0.04)
     assert fit.average_effect(use_t=True).critical_value == pytest.approx(stats.t.ppf(0.975, fit.nu_eff))
+    assert_allclose(found.tvalues, found.estimate / found.se)
+    assert_allclose(found.pvalues, 2 * stats.norm.sf(np.abs(found.tvalues)))
+    assert_allclose(fit.average_effect(use_t=True).pvalues, 2 * stats.t.sf(np.abs(found.tvalues[:1]), fit.nu_eff))
+    # the interval's end is zero exactly where p is alpha
+    assert ((found.lower < 0.0) & (found.upper > 0.0)).tolist() == (found.pvalues > 0.05).tolist()
+    rng = np.random.default_rng(1)
+    drawn = fit.average_effect([(0.1, 0.9)], simultaneous=True, draws="multiplier", n_draws=20_000)
+    given = fit.average_effect([(0.1, 0.9)], simultaneous=True, xi=rng.standard_normal((fit.nobs, 20_000)))
+    assert drawn.critical_value == pytest.approx(given.critical_value, abs=0.1)  # two samples of 2e4: errors of .02 each
+
+
+def test_given_multipliers_leave_nothing_to_draw(fit: R3DResults) -> None:
+    xi = np.random.default_rng(1).standard_normal((fit.nobs, 99))
+    band = fit.conf_band(xi=xi)
+    assert band.n_draws == 99
+    assert fit.conf_band(xi=xi, n_draws=99, draws="multiplier").critical_value == band.critical_value
+    for options, names in (({"n_draws": 5000}, "n_draws"), ({"seed": 3}, "seed"), ({"n_draws": 5000, "seed": 3}, "n_draws and seed")):
+        for call in (fit.conf_band, fit.test_nullity, fit.test_homogeneity, fit.gini_test, fit.average_effect):
+            with pytest.raises(ConfigError, match=f"xi are the draws themselves, 99 of them: leave out {names}"):
+                call(xi=xi, **options)
+    with pytest.raises(ConfigError, match="one row for each of the 300 units"):
+        fit.conf_band(xi=xi[:-1])
 
 
 @given(st.lists(st.integers(1, 999).map(lambda k: k / 1000), min_size=4, max_size=20, unique=True))
