@@ -133,7 +133,7 @@ class Shape:
     names, latex : tuple of str
         Parameters.
     basis : callable
-        (q, m_minus, weights of an average) to the columns (k, n_q).
+        (q, m_minus) to the columns (k, n_q), k 1 or 2.
     reads_m_minus : bool
         Whether the limit from below enters, as if it were known.
     exponential : bool

@@ -186,7 +186,7 @@ def inside(levels: FloatArray, low: float, high: float) -> NDArray[np.bool_]:
     return np.asarray(within)
 
 
-def range_weights(levels: FloatArray, low: float, high: float, *, plain: bool = False) -> FloatArray:
+def range_weights(levels: FloatArray, low: float, high: float) -> FloatArray:
     """Weights (n_q,) of an average over the levels in [low, high], sum 1 and zero outside: each level's cell of the grid.
 
     Raises
@@ -195,7 +195,7 @@ def range_weights(levels: FloatArray, low: float, high: float, *, plain: bool = 
         If fewer than two levels lie in the range.
     """
     within = inside(levels, low, high)
-    weights = np.where(within, 1.0 if plain else cell_weights(levels), 0.0)
+    weights = np.where(within, cell_weights(levels), 0.0)
     return np.asarray(weights / weights.sum())
 
 
@@ -243,7 +243,7 @@ def curve_test(
         within = inside(levels, low, high)
         contrast = np.eye(len(levels))[within]
         if constant:
-            contrast = contrast - range_weights(levels, low, high, plain=plain)
+            contrast = contrast - (compat.range_mean(within) if plain else range_weights(levels, low, high))
         se = np.linalg.norm(fit.blocks @ contrast.T, axis=0)
         nothing = _nothing(fit, contrast, se)
         contrast[nothing] = 0.0

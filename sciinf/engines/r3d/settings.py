@@ -84,7 +84,7 @@ class R3DSettings:
     quantile_rule : {"type7", "inverted_cdf"}
         Which quantile of a unit's sample, see `RaggedSample.quantiles`.
     projection_weights : {"cell", "equal"}
-        Weights of the levels in the projection: their share of (0, 1), or equal ones. Always equal with ``compat``.
+        Weights of the levels in the projection: their share of (0, 1), or equal ones.
     compat : None or "R3D"
         "R3D" reproduces the numbers of the R package R3D, its known defects included.
 
