@@ -1,4 +1,4 @@
-"""What a fit refuses when something is asked of it, and what its likelihood refuses: never a NaN, always what was expected and what came."""
+"""What a fit and its likelihood refuse when something is asked of them: never a NaN, always what was expected and what came."""
 
 from __future__ import annotations
 
