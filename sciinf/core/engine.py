@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,12 +26,14 @@ __all__ = [
     "check_of",
     "citations_of",
     "comparison_key_of",
+    "comparison_parts_of",
     "compiled_of",
     "derived_of",
     "domain_of",
     "edges_of",
     "figures_of",
     "predict_of",
+    "products_of",
     "provenance_of",
     "references_of",
     "simulator_of",
@@ -172,6 +175,15 @@ def comparison_key_of(engine: Engine) -> str:
     return engine.fingerprint() if method is None else str(method())
 
 
+def comparison_parts_of(engine: Engine) -> Mapping[str, str]:
+    """sha256 of each part that the comparison key is made of, by a name for people; empty where the engine does not take it apart.
+
+    Where the keys of two runs differ, the parts say in what.
+    """
+    method = _capability(engine, "comparison_parts")
+    return {} if method is None else {str(name): str(digest) for name, digest in method().items()}
+
+
 def background_of(problem: Problem) -> Background | None:
     """What a run is to be compared with after it, or None."""
     method = _capability(problem.engine, "background")
@@ -205,6 +217,15 @@ def breakdown_unit_of(engine: Engine) -> str:
 def figures_of(engine: Engine) -> Callable[[Any], dict[str, Any]] | None:
     """The engine's own matplotlib figures of a Posterior, by name, or None."""
     return _capability(engine, "figures")
+
+
+def products_of(engine: Engine) -> Mapping[str, Callable[[Path], None]]:
+    """What the engine was made from and a run directory should keep: file name to a function that writes it; empty where there is nothing.
+
+    The files are for people and for later runs. They do not decide the result, so the manifest has no hash of them.
+    """
+    method = _capability(engine, "products")
+    return {} if method is None else method()
 
 
 def provenance_of(engine: Engine) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import sciinf
 from sciinf.core.atomic import write_text
 from sciinf.core.counters import Counts
-from sciinf.core.engine import comparison_key_of, provenance_of
+from sciinf.core.engine import comparison_key_of, comparison_parts_of, provenance_of
 from sciinf.core.errors import DataError, ResumeError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.problem import Problem
@@ -154,6 +154,7 @@ def build(
             "parameters": list(problem.engine.parameters),
             "fingerprint": problem.engine.fingerprint(),
             "comparison_key": comparison_key_of(problem.engine),
+            "comparison_parts": dict(comparison_parts_of(problem.engine)),
         },
         "data": dict(provenance_of(problem.engine)),
         "priors": problem.priors.describe(),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -188,7 +188,7 @@ class RunDirectory:
             number += 1
         aside.mkdir()
         for item in self.path.iterdir():
-            if item.name in RUN_FILES or item.name.startswith(("checkpoint", "repeat-", "background")):
+            if item.name in RUN_FILES or item.name.startswith(("checkpoint", "repeat-", "background", "products")):
                 item.rename(aside / item.name)
 
     @property
@@ -213,6 +213,14 @@ class RunDirectory:
             storage.save(posterior, self.posterior)
         with _or_say_so(self.summary):
             write_text(self.summary, f"{posterior.summary()}\n")
+
+    def write_products(self, products: Mapping[str, Callable[[Path], None]]) -> None:
+        """Write an engine's own files into the folder ``products``, each by its function (SciinfError where one cannot be written)."""
+        for name, write in products.items():
+            path = self.path / "products" / name
+            with _or_say_so(path):
+                path.parent.mkdir(exist_ok=True)
+                write(path)
 
     def remove_checkpoints(self) -> None:
         """Delete what only an unfinished run needs."""

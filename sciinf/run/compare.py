@@ -105,14 +105,15 @@ def compare(paths: Sequence[Path | str]) -> Comparison:
     Raises
     ------
     ConfigError
-        If fewer than two are given, or two runs share no quantity.
+        If fewer than two are given, or runs share no quantity and no evidences that may be compared.
     DataError
         If one is not a run directory, or has no posterior.
 
     Notes
     -----
     An evidence is the probability of the data, so two may be divided only where the data are the same: where the engines'
-    ``comparison_key`` are equal. The shift of a quantity takes the runs as independent; for runs that share data it is too small a
+    ``comparison_key`` are equal; where they are not, the refusal names the parts that differ, if the engine keeps them apart. The rest is
+    compared all the same. The shift of a quantity takes the runs as independent; for runs that share data it is too small a
     number of sigma.
     """
     if len(paths) < 2:
@@ -120,12 +121,12 @@ def compare(paths: Sequence[Path | str]) -> Comparison:
     runs = [open_run(path) for path in paths]
     posteriors = tuple(load(run.path) for run in runs)
     labels = _labels(runs)
-    if not set(posteriors[0].names).intersection(*(set(item.names + item.derived_names) for item in posteriors[1:])):
-        raise ConfigError(f"the runs {', '.join(labels)} share no sampled parameter: there is nothing to compare")
     factors, shifts = [], []
     for i in range(1, len(runs)):
         factors.append(_bayes_factor((labels[0], runs[0], posteriors[0]), (labels[i], runs[i], posteriors[i])))
         shifts += _shifts((labels[0], posteriors[0]), (labels[i], posteriors[i]))
+    if not shifts and all(factor.log_ratio is None for factor in factors):
+        raise ConfigError(f"the runs {', '.join(labels)} share no quantity: there is nothing to compare ({factors[0].refused})")
     return Comparison(labels, posteriors, tuple(factors), tuple(shifts))
 
 
@@ -146,7 +147,8 @@ def _bayes_factor(first: tuple[str, StoredRun, Posterior], second: tuple[str, St
     if without:
         refused = f"no evidence in {' and '.join(without)} (not sampled by a nested sampler)"
     elif keys[0] != keys[1]:
-        refused = f"the data differ (comparison keys {keys[0][:12]}… and {keys[1][:12]}…), so the ratio of evidences means nothing"
+        what = _differing(first[1], second[1])
+        refused = f"the data differ{what} (comparison keys {keys[0][:12]}… and {keys[1][:12]}…), so the ratio of evidences means nothing"
     elif unfinished:
         refused = f"{' and '.join(unfinished)} did not converge"
     if refused:
@@ -154,6 +156,13 @@ def _bayes_factor(first: tuple[str, StoredRun, Posterior], second: tuple[str, St
     values = [float(item[2].log_evidence or 0.0) for item in (first, second)]
     errors = [float(item[2].log_evidence_error or 0.0) for item in (first, second)]
     return BayesFactor(first[0], second[0], values[0] - values[1], math.hypot(*errors))
+
+
+def _differing(first: StoredRun, second: StoredRun) -> str:
+    """In which parts of what they are given two runs differ; nothing where an engine does not say."""
+    parts = [run.manifest.get("engine", {}).get("comparison_parts") or {} for run in (first, second)]
+    names = [name for name in {**parts[0], **parts[1]} if parts[0].get(name) != parts[1].get(name)]
+    return f" in {', '.join(names)}" if parts[0] and parts[1] and names else ""
 
 
 def _shifts(first: tuple[str, Posterior], second: tuple[str, Posterior]) -> list[Shift]:

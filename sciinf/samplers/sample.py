@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.counters import Counts
-from sciinf.core.engine import comparison_key_of, derived_of
+from sciinf.core.engine import comparison_key_of, derived_of, products_of
 from sciinf.core.errors import ConfigError, DataError, ResumeError, SciinfError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import check_seed
@@ -246,6 +246,7 @@ def _run_on_disk(plan: _Plan, directory: RunDirectory, *, resume: bool, force: b
     directory.write_manifest(manifest)
     with directory.logging():
         try:
+            directory.write_products(products_of(plan.problem.engine))
             posterior, outcome, counts = _run(plan, directory.path, fresh=not resume, force=force)
             directory.write_posterior(posterior)
         except ResumeError as error:

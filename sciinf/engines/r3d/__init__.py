@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.data import FrameColumns, RaggedSample
+from sciinf.engines.r3d.draws import Drawing
 from sciinf.engines.r3d.effect import R3DEffectEngine
 from sciinf.engines.r3d.effect_models import EffectModel
+from sciinf.engines.r3d.estimates import Estimates
 from sciinf.engines.r3d.extract import UnitQuantiles, extract_quantiles
 from sciinf.engines.r3d.model import R3D
 from sciinf.engines.r3d.results import R3DResults
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "R3D",
     "BandwidthInfo",
+    "Drawing",
     "EffectModel",
+    "Estimates",
     "FrameColumns",
     "R3DEffectEngine",
     "R3DResults",

@@ -125,9 +125,9 @@ def test_p_value(sups: FloatArray, statistic: float) -> float:
     return float(np.mean(sups >= statistic))
 
 
-def range_mean(n: int) -> FloatArray:
-    """Weights of an average over a range: equal, on any grid."""
-    return np.full(n, 1.0 / n)
+def range_mean(within: NDArray[np.bool_]) -> FloatArray:
+    """Weights of an average over the levels in a range: equal, on any grid."""
+    return np.asarray(within / within.sum())
 
 
 def gini_p_value(draws: FloatArray, difference: float) -> float:

@@ -202,6 +202,18 @@ class Contributions:
         """Place of each independent block among all units, or among all clusters."""
         return self.active if self.cluster is None else np.unique(self.cluster[self.active])
 
+    @property
+    def n_blocks(self) -> int:
+        """Independent blocks among all units: units, or clusters."""
+        return len(self.labels) if self.cluster is None else int(self.cluster.max()) + 1
+
+    def of_the_sides(self, cov_type: CovType) -> FloatArray:
+        """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; in a fuzzy design of the reduced form."""
+        reduced = self.reduced_form(cov_type)
+        plus = np.zeros(len(self.active), dtype=np.bool_)
+        plus[np.searchsorted(self.active, self.outcome.rows)] = self.outcome.plus
+        return self.independent(np.concatenate([np.where(plus[:, None], reduced, 0.0), np.where(plus[:, None], 0.0, -reduced)], axis=1))
+
     def covariance(self, cov_type: CovType) -> FloatArray:
         """S = A'A over independent blocks, (n_q, n_q), outcome's unit squared."""
         blocks = self.independent(self.influence(cov_type))

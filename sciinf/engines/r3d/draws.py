@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _FEWEST = 19
+_N_DRAWS = 4999
 _BLOCK_FLOATS = 4_000_000
 _NULL_SPACE = 1e-12  # of the largest eigenvalue
 _RANK_ROUNDING = 1e-9
@@ -90,7 +91,7 @@ def critical_value(sups: FloatArray, alpha: float) -> CriticalValue:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """How errors are drawn.
+    """How the errors of an estimated curve are drawn: what ``n_draws``, ``seed``, ``draws`` and ``xi`` mean wherever they are asked for.
 
     Parameters
     ----------
@@ -101,15 +102,20 @@ class Drawing:
     draws : {"gaussian", "multiplier"}
         From the law N(0, S) that multipliers have given the data, or with one standard normal multiplier for each independent block.
     xi : (n_blocks, B) float64 array, optional
-        Multipliers of all units, or of all clusters in sorted order.
+        Multipliers of all units, or of all clusters in sorted order: then there is nothing to draw, and no seed.
 
     Raises
     ------
     ConfigError
-        If an option is not known or there are too few draws.
+        If an option is not known, there are too few draws, or a number of draws or a seed stands beside ``xi``.
+
+    Examples
+    --------
+    >>> Drawing(n_draws=999, seed=1).draws
+    'gaussian'
     """
 
-    n_draws: int = 4999
+    n_draws: int = _N_DRAWS
     seed: int = 0
     draws: str = "gaussian"
     xi: ArrayLike | None = None
@@ -119,6 +125,11 @@ class Drawing:
         check_seed(self.seed)
         if self.xi is not None:
             multipliers = finite_array("xi", self.xi, shape=(-1, -1))
+            beside = [
+                name for name in ("n_draws", "seed") if getattr(self, name) not in ((_N_DRAWS, multipliers.shape[1]), (0,))[name == "seed"]
+            ]
+            if beside:
+                raise ConfigError(f"r3d: xi are the draws themselves, {multipliers.shape[1]} of them: leave out {' and '.join(beside)}")
             object.__setattr__(self, "xi", multipliers)
             object.__setattr__(self, "n_draws", multipliers.shape[1])
             object.__setattr__(self, "draws", "multiplier")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +11,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.arrays import finite_column
+from sciinf.core.atomic import write_text
 from sciinf.core.engine import CompiledLikelihood
-from sciinf.core.errors import ConfigError, DataError, shown
+from sciinf.core.errors import ConfigError, DataError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Normal
 from sciinf.engines.r3d import effect_kernels as kernels
 from sciinf.engines.r3d.effect_models import EffectModel, Shape, shape_of
-from sciinf.engines.r3d.settings import R3DWarning, one_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
     from sciinf.engines.r3d.results import R3DResults
     from sciinf.results.posterior import Posterior
 
-__all__ = ["R3DEffectEngine", "effect_engine"]
+__all__ = ["R3DEffectEngine"]
 
 FloatArray = NDArray[np.float64]
 
-_COARSE = (0.1, 0.3, 0.5, 0.7, 0.9)
 _DERIVED = (0.1, 0.5, 0.9)
 _SAME_LEVEL = 1e-12
 _WORST_CONDITION = 1e10
-_MOST_COMPONENTS = 3
 _PRIOR_WIDTH = 5.0  # median standard errors
 
 
@@ -65,6 +65,15 @@ class R3DEffectEngine:
         The shape.
     bandwidth : (k,) float64 array
         Of the fit.
+    fit : R3DResults, optional
+        What the statistic was taken from, which a run directory keeps. It is not sent to other processes.
+
+    Raises
+    ------
+    DataError
+        If the covariance is singular to working precision or nu + 1 <= d.
+    ConfigError
+        If the model is not known, or a function of one's own does not fit; see `EffectModel`.
 
     Notes
     -----
@@ -85,32 +94,40 @@ class R3DEffectEngine:
     projection: FloatArray | None
     model: str | EffectModel
     bandwidth: FloatArray
+    fit: R3DResults | None = field(default=None, repr=False)
     _shape: Shape | EffectModel = field(init=False, repr=False)
+    _factor: FloatArray = field(init=False, repr=False)
     _whitening: FloatArray = field(init=False, repr=False)
+    _whitened: FloatArray = field(init=False, repr=False)
     _constant: float = field(init=False, repr=False)
     _packed: CompiledLikelihood | None = field(init=False, repr=False)
+    _many: Callable[..., FloatArray] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_shape", shape_of(self.model))
-        factor = self._factor()
+        d, factor = len(self.statistic), self._checked_factor()
         plane = np.eye(len(self.q)) if self.projection is None else self.projection
-        object.__setattr__(self, "_whitening", np.linalg.solve(factor, plane))
-        d, log_det = len(self.statistic), 2.0 * float(np.log(np.diag(factor)).sum())
         if math.isinf(self.nu):
             constant = -0.5 * d * math.log(2.0 * math.pi)
         else:
             constant = math.lgamma(0.5 * (self.nu + 1.0)) - math.lgamma(0.5 * (self.nu + 1.0 - d)) - 0.5 * d * math.log(math.pi * self.nu)
-        object.__setattr__(self, "_constant", constant - 0.5 * log_det)
-        object.__setattr__(self, "_packed", self._pack(np.asarray(np.linalg.solve(factor, self.statistic), dtype=np.float64)))
+        made = {
+            "_shape": shape_of(self.model),
+            "_factor": factor,
+            "_whitening": np.linalg.solve(factor, plane),
+            "_whitened": np.linalg.solve(factor, self.statistic),
+            "_constant": constant - float(np.log(np.diag(factor)).sum()),
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+        packed, many = self._pack()
+        object.__setattr__(self, "_packed", packed)
+        object.__setattr__(self, "_many", many)
 
-    def _factor(self) -> FloatArray:
-        """Cholesky factor of S.
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"fit": None}
 
-        Raises
-        ------
-        DataError
-            If S is singular to working precision or nu + 1 <= d; names d.
-        """
+    def _checked_factor(self) -> FloatArray:
+        """Cholesky factor of S; DataError where there is none."""
         d = len(self.statistic)
         if not self.nu + 1.0 > d:
             raise DataError(
@@ -128,17 +145,19 @@ class R3DEffectEngine:
                 "Take fewer levels q, or n_components=3"
             ) from None
 
-    def _pack(self, whitened: FloatArray) -> CompiledLikelihood | None:
-        """The kernel with its numbers; None for a shape in plain Python."""
-        head, d = [-1.0 if math.isinf(self.nu) else self.nu, self._constant], len(whitened)
+    def _pack(self) -> tuple[CompiledLikelihood | None, Callable[..., FloatArray] | None]:
+        """The kernel with its numbers, and the one for many rows; None for a shape in plain Python."""
+        head = [-1.0 if math.isinf(self.nu) else self.nu, self._constant]
         if isinstance(self._shape, Shape):
-            columns = self._shape.basis(self.q, self.m_minus) @ self._whitening.T
-            ints = np.array([d, len(columns), int(self._shape.exponential)], dtype=np.int64)
-            return CompiledLikelihood(kernels.linear, np.concatenate([head, whitened, columns.ravel()]), ints, 0)
+            columns = self._whitening @ self._shape.basis(self.q, self.m_minus).T
+            ints = np.array([columns.shape[1], int(self._shape.exponential)], dtype=np.int64)
+            return CompiledLikelihood(kernels.linear, np.array([*head, *_quadratic(self._whitened, columns)]), ints, 0), kernels.linear_many
+        self._shape.check(self.q, self.m_minus)
         if not self._shape.is_compiled:
-            return None
-        floats = np.concatenate([head, self.q, self.m_minus, whitened, self._whitening.ravel()])
-        return CompiledLikelihood(kernels.of_function(self._shape.function), floats, np.array([d, len(self.q)], dtype=np.int64), 0)
+            return None, None
+        one, many = kernels.of_function(self._shape.function)
+        floats = np.concatenate([head, self.q, self.m_minus, self._whitened, self._whitening.ravel()])
+        return CompiledLikelihood(one, floats, np.array([len(self.statistic), len(self.q)], dtype=np.int64), 0), many
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -165,19 +184,21 @@ class R3DEffectEngine:
         """The shape at ``theta`` (n_parameters,), (n_q,), outcome's unit."""
         values = self._theta(theta)
         if isinstance(self._shape, EffectModel):
-            return np.asarray(self._shape.function(values, self.q, self.m_minus), dtype=np.float64)
+            return self._shape.curve(values, self.q, self.m_minus)
         coefficients = np.expm1(values) if self._shape.exponential else values
         return np.asarray(coefficients @ self._shape.basis(self.q, self.m_minus))
+
+    def _of_chi2(self, chi2: float) -> float:
+        if not math.isfinite(chi2):
+            return -math.inf
+        return self._constant - (0.5 * chi2 if math.isinf(self.nu) else 0.5 * (self.nu + 1.0) * math.log1p(chi2 / self.nu))
 
     def _plain(self, theta: FloatArray) -> float:
         """Ln L of a shape in plain Python."""
         if not np.isfinite(theta).all():
             return math.nan
-        residual = self._whitening @ self.tau(theta) - np.linalg.solve(self._factor(), self.statistic)
-        chi2 = float(residual @ residual)
-        if not math.isfinite(chi2):
-            return -math.inf
-        return self._constant - (0.5 * chi2 if math.isinf(self.nu) else 0.5 * (self.nu + 1.0) * math.log1p(chi2 / self.nu))
+        residual = self._whitened - self._whitening @ self.tau(theta)
+        return self._of_chi2(float(residual @ residual))
 
     def log_likelihood(self, theta: NDArray[np.float64]) -> float:
         """Ln L at ``theta`` (n_parameters,); NaN where theta is not finite, -inf where the shape overflows."""
@@ -187,15 +208,13 @@ class R3DEffectEngine:
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ln L (n,) of each row of ``thetas`` (n, n_parameters), equal to the single value to the bit."""
         rows = np.atleast_2d(self._theta(thetas))
-        if self._packed is None or not isinstance(self._shape, Shape):
-            return np.array([self.log_likelihood(row) for row in rows])
-        return np.asarray(kernels.linear_many(rows, self._packed.floats, self._packed.ints, np.empty(0)))
+        if self._packed is None or self._many is None:
+            return np.array([self._plain(row) for row in rows])
+        return np.asarray(self._many(rows, self._packed.floats, self._packed.ints, np.empty(0)))
 
     def log_likelihood_null(self) -> float:
         """Ln L of no effect at all: the evidence of the model without parameters."""
-        whitened = np.linalg.solve(self._factor(), self.statistic)
-        chi2 = float(whitened @ whitened)
-        return self._constant - (0.5 * chi2 if math.isinf(self.nu) else 0.5 * (self.nu + 1.0) * math.log1p(chi2 / self.nu))
+        return self._of_chi2(float(self._whitened @ self._whitened))
 
     def compiled(self) -> CompiledLikelihood | None:
         """The kernel and its packed data; None for a shape in plain Python."""
@@ -209,22 +228,30 @@ class R3DEffectEngine:
         rows = zip(self._shape.names, self._shape.latex, self._shape.dimensionless, strict=True)
         return PriorSet([Parameter(name, Normal(0.0, 1.0 if bare else width), latex=latex) for name, latex, bare in rows])
 
-    def _data(self) -> tuple[Any, ...]:
-        return self.statistic, self.covariance, self.nu, self.q, self.projection, self.bandwidth
+    def comparison_parts(self) -> dict[str, str]:
+        """sha256 of each thing that the shapes must have in common for their evidences to be compared, by name."""
+        return {
+            "statistic": sha256_of(self.statistic),
+            "covariance": sha256_of(self.covariance),
+            "degrees of freedom": sha256_of(self.nu),
+            "levels": sha256_of(self.q),
+            "projection": sha256_of(self.projection),
+            "bandwidth": sha256_of(self.bandwidth),
+        }
 
     def comparison_key(self) -> str:
-        """Evidences may be compared only for one statistic, covariance, nu, bandwidth and grid: sha256 of these."""
-        return sha256_of("r3d effect data", *self._data())
+        """sha256 of `comparison_parts`: evidences may be compared only where it is equal."""
+        return sha256_of("r3d effect data", self.comparison_parts())
 
     def fingerprint(self) -> str:
         """sha256 over the statistic, its covariance, nu, levels, limit from below, shape and kernel version."""
         shape = list(self._shape.describe()) if isinstance(self._shape, EffectModel) else [self.model]
-        return sha256_of("r3d effect", kernels.KERNEL_VERSION, *self._data(), self.m_minus, *shape)
+        return sha256_of("r3d effect", kernels.KERNEL_VERSION, self.comparison_parts(), self.m_minus, *shape)
 
     def simulate(self, theta: NDArray[np.float64], rng: np.random.Generator) -> FloatArray:
         """A statistic (d,) drawn from the likelihood's own law at ``theta``."""
         mean = self.tau(theta) if self.projection is None else self.projection @ self.tau(theta)
-        step = self._factor() @ rng.standard_normal(len(self.statistic))
+        step = self._factor @ rng.standard_normal(len(self.statistic))
         if math.isinf(self.nu):
             return np.asarray(mean + step)
         return np.asarray(mean + step * math.sqrt(self.nu / rng.chisquare(self.nu + 1.0 - len(self.statistic))))
@@ -237,7 +264,7 @@ class R3DEffectEngine:
         DataError
             If it is not finite or of another length.
         """
-        return replace(self, statistic=finite_column("statistic", data, length=len(self.statistic)))
+        return replace(self, statistic=finite_column("statistic", data, length=len(self.statistic)), fit=None)
 
     def derived_many(self, thetas: NDArray[np.float64]) -> FloatArray:
         """`derived_names` at each row of ``thetas`` (n, n_parameters)."""
@@ -249,6 +276,13 @@ class R3DEffectEngine:
         """The shape at ``theta`` beside the estimated curve and its standard error: ``q``, ``tau_model``, ``tau``, ``se``, (n_q,) each."""
         return {"q": self.q.copy(), "tau_model": self.tau(theta), "tau": self.curve.copy(), "se": self.curve_se.copy()}
 
+    def products(self) -> dict[str, Callable[[Path], None]]:
+        """The fit as a file and its summary, where the engine has its fit: ``fit.h5``, ``fit.txt``."""
+        if self.fit is None:
+            return {}
+        fit = self.fit
+        return {"fit.h5": fit.save, "fit.txt": lambda path: write_text(path, f"{fit.summary()}\n")}
+
     def figures(self, posterior: Posterior) -> dict[str, Figure]:
         """The shape with its posterior band over the estimated curve."""
         from sciinf.engines.r3d.plots import shape_over_curve
@@ -256,104 +290,15 @@ class R3DEffectEngine:
         return {"effect_shape": shape_over_curve(self, posterior)}
 
 
-COARSE = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Levels of the likelihood where none are given."""
+def _quadratic(data: FloatArray, columns: FloatArray) -> list[float]:
+    """Six numbers of chi2(a, b), the squared length of ``data`` (d,) - ``columns`` (d, 1 or 2) (a, b)'.
 
-
-def effect_engine(
-    fit: R3DResults,
-    model: str | EffectModel,
-    q: ArrayLike | None,
-    n_components: int | None,
-    likelihood: str,
-    nu: float | None,
-    cov_type: str | None,
-) -> R3DEffectEngine:
-    """The engine of a fit; arguments, errors and warnings as `R3DResults.to_engine`."""
-    from sciinf.engines.r3d.covariance import check_cov_type
-
-    if fit.settings.compat is not None:
-        raise ConfigError(
-            "r3d: a fit with compat='R3D' has a covariance that is known to be wrong, so it offers no likelihood: fit without compat"
-        )
-    shape = shape_of(model)
-    one_of("likelihood", likelihood, ("t", "gaussian"))
-    clustered = fit.contributions.cluster is not None
-    if cov_type is None:
-        cov_type = fit.cov_type if clustered else "HC2"
-    cov = check_cov_type(cov_type, clustered=clustered, compat=False)
-    if q is not None and n_components is not None:
-        raise ConfigError("r3d: the data are the curve at levels q, or its n_components leading components: give one of the two")
-    if q is None and n_components is None:
-        q = COARSE
-    columns = np.arange(fit.settings.n_q) if q is None else _columns(fit.settings.levels, q)
-    some = fit.contributions.with_levels(columns)
-    covariance = some.covariance(cov)
-    se, tau, projection = np.sqrt(np.diag(covariance)), fit.params[columns], None
-    statistic = tau
-    if n_components is not None:
-        projection, covariance = _components(covariance, n_components)
-        statistic = projection @ tau
-    freedom = _freedom(likelihood, nu, float(some.freedom().min()), len(statistic))
-    if isinstance(shape, Shape) and shape.reads_m_minus:
-        warnings.warn(
-            f"r3d: the model '{model}' takes m_-, the limit from below, as known; its error is not in the likelihood",
-            R3DWarning,
-            stacklevel=3,
-        )
-    return R3DEffectEngine(
-        statistic=statistic.copy(), covariance=covariance, nu=freedom, q=fit.settings.levels[columns], m_minus=fit.m_minus[columns].copy(),
-        curve=tau.copy(), curve_se=se, projection=projection, model=model, bandwidth=fit.bandwidth_info.h.copy(),
-    )  # fmt: skip
-
-
-def _columns(levels: FloatArray, q: ArrayLike) -> NDArray[np.int64]:
-    """Places of the levels ``q`` on the grid of the fit."""
-    try:
-        wanted = np.atleast_1d(np.asarray(q, dtype=np.float64))
-    except (TypeError, ValueError):
-        wanted = np.empty(0)
-    if wanted.ndim != 1 or not len(wanted) or not np.isfinite(wanted).all() or (np.diff(wanted) <= 0.0).any():
-        raise ConfigError(f"r3d: q must be levels that increase strictly, got {shown(q)}")
-    places = np.clip(np.searchsorted(levels, wanted - _SAME_LEVEL), 0, len(levels) - 1)
-    absent = np.abs(levels[places] - wanted) > _SAME_LEVEL
-    if absent.any():
-        names = ", ".join(f"{level:g}" for level in wanted[absent][:5])
-        raise ConfigError(
-            f"r3d: q must be levels of the fit; not among them: {names}. The fit has {len(levels)} from {levels[0]:g} to "
-            f"{levels[-1]:g}: take those, or fit with R3DSettings(q_grid=...)"
-        )
-    return places.astype(np.int64)
-
-
-def _components(covariance: FloatArray, n_components: int) -> tuple[FloatArray, FloatArray]:
-    """The leading eigenvectors as rows, and the covariance of the curve's components."""
-    most = min(_MOST_COMPONENTS, len(covariance))
-    if isinstance(n_components, (bool, np.bool_)) or not isinstance(n_components, (int, np.integer)) or not 1 <= n_components <= most:
-        raise ConfigError(f"r3d: n_components must be an integer from 1 to {most}, got {shown(n_components)}")
-    values, vectors = np.linalg.eigh(covariance)
-    rows = vectors[:, ::-1][:, :n_components].T
-    signs = np.where(rows.sum(axis=1) < 0.0, -1.0, 1.0)  # a vector's sign is free: positive on average
-    return np.ascontiguousarray(rows * signs[:, None]), np.diag(values[::-1][:n_components])
-
-
-def _freedom(likelihood: str, nu: float | None, estimated: float, d: int) -> float:
-    """Degrees of freedom; infinite for the normal form, which warns."""
-    if likelihood == "gaussian":
-        if nu is not None:
-            raise ConfigError(f"r3d: the Gaussian form has no degrees of freedom, so nu must be left out; got {shown(nu)}")
-        warnings.warn(
-            "r3d: the Gaussian form takes the covariance as known, so its intervals are too narrow: it rests on about "
-            f"{estimated:.1f} degrees of freedom. likelihood='t' accounts for that", R3DWarning, stacklevel=4,
-        )  # fmt: skip
-        return math.inf
-    given: Any = estimated if nu is None else nu
-    if isinstance(given, (bool, np.bool_, str)) or np.ndim(given) != 0 or not (np.isfinite(given) and given > 0.0):
-        raise ConfigError(f"r3d: nu must be a positive finite number, got {shown(nu)}")
-    freedom = float(given)
-    if freedom + 1.0 > d > freedom / 4.0:
-        warnings.warn(
-            f"r3d: the statistic has d = {d} entries and its covariance nu = {freedom:.1f} degrees of freedom; above nu / 4 the likelihood "
-            "is dominated by the covariance's error. Take fewer levels, or n_components", R3DWarning, stacklevel=4,
-        )  # fmt: skip
-    return freedom
+    With columns = Q R, chi2 = least + (y_0 - R_00 a - R_01 b)^2 + (y_1 - R_11 b)^2, y = Q' data: least, y_0, y_1, R_00, R_01, R_11, zero
+    where there is no such column or row. A sum of squares, so nothing cancels.
+    """
+    q, r = np.linalg.qr(columns)
+    y, upper = np.zeros(2), np.zeros((2, 2))
+    y[: q.shape[1]] = q.T @ data
+    upper[: r.shape[0], : r.shape[1]] = r
+    least = data - q @ (q.T @ data)
+    return [float(least @ least), y[0], y[1], upper[0, 0], upper[0, 1], upper[1, 1]]

@@ -1,64 +1,79 @@
-"""Compiled quasi-likelihood of an effect's shape: multivariate t, or normal, in whitened data.
+"""Compiled quasi-likelihood of an effect's shape: multivariate t, or normal.
 
-``floats`` of a linear shape: degrees of freedom (negative: normal), the constant, the whitened data (d,), the whitened columns (k, d).
-``ints``: d, k, whether the one coefficient is exp(kappa) - 1.
+``floats`` start with the degrees of freedom (negative: normal) and the constant. For a built-in shape, which has one or two columns, six
+numbers of the quadratic form chi2(a, b) follow; ``ints``: number of parameters, whether the one coefficient is exp(kappa) - 1.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 
-from sciinf.numerics.jit import LIKELIHOOD, LIKELIHOOD_MANY, kernel
+from sciinf.numerics.jit import LIKELIHOOD, LIKELIHOOD_MANY, inline_kernel, kernel
+from sciinf.numerics.special_log import log1p_positive
 
 __all__ = ["KERNEL_VERSION", "linear", "linear_many", "of_function"]
 
-KERNEL_VERSION = "1"
+KERNEL_VERSION = "2"
 _HEAD = 2
 
 
-@kernel()
-def _from_chi2(chi2, floats):
-    """Ln L from the squared distance; -inf where it has overflowed."""
-    if not math.isfinite(chi2):
-        return -math.inf
+@inline_kernel
+def _chi2(a, b, floats):
+    """Squared distance of a shape with coefficients a and b; the same operations for one row and for many."""
+    first = floats[3] - floats[5] * a - floats[6] * b
+    second = floats[4] - floats[7] * b
+    return floats[2] + first * first + second * second
+
+
+@inline_kernel
+def _density(chi2, floats):
+    """Ln L from a finite squared distance, without a branch on it: a loop over this is vectorised."""
     nu = floats[0]
     if nu < 0.0:
         return floats[1] - 0.5 * chi2
-    return floats[1] - 0.5 * (nu + 1.0) * math.log1p(chi2 / nu)
+    return floats[1] - 0.5 * (nu + 1.0) * log1p_positive(chi2 / nu)
 
 
 @kernel(LIKELIHOOD)
 def linear(theta, floats, ints, work):
     """Ln L of a shape that is a sum of columns."""
-    d, k = ints[0], ints[1]
-    for j in range(k):
-        if not math.isfinite(theta[j]):
-            return math.nan
-    chi2 = 0.0
-    for i in range(d):
-        residual = floats[_HEAD + i]
-        for j in range(k):
-            coefficient = math.expm1(theta[j]) if ints[2] == 1 else theta[j]
-            residual -= coefficient * floats[_HEAD + d + j * d + i]
-        chi2 += residual * residual
-    return _from_chi2(chi2, floats)
+    a = theta[0]
+    b = theta[1] if ints[0] == 2 else 0.0
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return math.nan
+    chi2 = _chi2(math.expm1(a) if ints[1] == 1 else a, b, floats)
+    return _density(chi2, floats) if math.isfinite(chi2) else -math.inf
 
 
 @kernel(LIKELIHOOD_MANY)
 def linear_many(thetas, floats, ints, work):
-    """Ln L of each row: the same sums in the same order, so the same bytes whatever the batch."""
-    out = np.empty(thetas.shape[0])
-    for i in range(thetas.shape[0]):
-        out[i] = linear(thetas[i], floats, ints, work)
+    """Ln L of each row: the operations of `linear` on each, so the same bytes whatever the batch."""
+    n = thetas.shape[0]
+    out = np.empty(n)
+    if ints[0] == 2:
+        for i in range(n):
+            out[i] = _chi2(thetas[i, 0], thetas[i, 1], floats)
+    else:
+        for i in range(n):
+            a = thetas[i, 0]
+            out[i] = _chi2(math.expm1(a) if ints[1] == 1 else a, 0.0, floats)
+    for i in range(n):
+        out[i] = _density(out[i], floats)
+    for i in range(n):
+        if not math.isfinite(out[i]) or not math.isfinite(thetas[i, 0]):
+            out[i] = linear(thetas[i], floats, ints, work)
     return out
 
 
+@functools.cache
 def of_function(function):
-    """A kernel of the fixed signature around a compiled shape ``function(theta, q, m_minus)``.
+    """Kernels of the fixed signatures, one row and many, around a compiled shape ``function(theta, q, m_minus)``: once for each function.
 
-    ``floats``: degrees of freedom, constant, levels (n,), m_minus (n,), whitened data (d,), whitening matrix (d, n). ``ints``: d, n.
+    ``floats``: degrees of freedom, constant, levels (n,), m_minus (n,), whitened data (d,), whitening matrix (d, n). ``ints``: d, n. A
+    curve that is not as long as the levels gives NaN: nothing is read beyond its end.
     """
 
     @kernel(LIKELIHOOD)
@@ -69,12 +84,21 @@ def of_function(function):
                 return math.nan
         q, m_minus = floats[_HEAD : _HEAD + n], floats[_HEAD + n : _HEAD + 2 * n]
         curve = function(theta, q, m_minus)
+        if len(curve) != n:
+            return math.nan
         chi2 = 0.0
         for i in range(d):
             residual = floats[_HEAD + 2 * n + i]
             for j in range(n):
                 residual -= floats[_HEAD + 2 * n + d + i * n + j] * curve[j]
             chi2 += residual * residual
-        return _from_chi2(chi2, floats)
+        return _density(chi2, floats) if math.isfinite(chi2) else -math.inf
 
-    return likelihood
+    @kernel(LIKELIHOOD_MANY)
+    def likelihood_many(thetas, floats, ints, work):
+        out = np.empty(thetas.shape[0])
+        for i in range(thetas.shape[0]):
+            out[i] = likelihood(thetas[i], floats, ints, work)
+        return out
+
+    return likelihood, likelihood_many

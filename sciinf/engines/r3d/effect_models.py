@@ -29,7 +29,7 @@ class EffectModel:
         Parameters, in the order of ``theta``.
     function : callable
         (theta (k,), q (n_q,), m_minus (n_q,)) to tau_theta (n_q,), all float64, in the outcome's unit. Compiled with numba it unlocks the
-        compiled samplers; it must not raise there.
+        compiled samplers; it must not raise there. It is tried at the priors' medians when an engine is made.
     priors : sequence of priors
         One for each parameter.
     version : str
@@ -38,7 +38,17 @@ class EffectModel:
     Raises
     ------
     ConfigError
-        If names are missing or repeated, or priors are not as many.
+        If names are missing or repeated, or priors are not as many; when an engine is made, if the function does not give one finite
+        number for each level.
+
+    Examples
+    --------
+    >>> from sciinf.core.priors import Normal
+    >>> def bend(theta, q, m_minus):
+    ...     return theta[0] + theta[1] * (q - 0.5) ** 2
+    >>> model = EffectModel(("level", "bend"), bend, (Normal(0.0, 5.0), Normal(0.0, 20.0)))
+    >>> model.curve(np.array([1.0, 4.0]), np.array([0.25, 0.5]), np.zeros(2))
+    array([1.25, 1.  ])
     """
 
     names: tuple[str, ...]
@@ -54,6 +64,8 @@ class EffectModel:
             raise ConfigError(f"EffectModel: function must be callable, got {shown(self.function)}")
         if len(self.priors) != len(names):
             raise ConfigError(f"EffectModel: {len(names)} names need {len(names)} priors, got {len(self.priors)}")
+        if strange := [prior for prior in self.priors if not isinstance(prior, Prior)]:
+            raise ConfigError(f"EffectModel: priors must be priors such as Normal(0, 5), got {shown(strange[0])}")
         object.__setattr__(self, "names", names)
 
     @property
@@ -61,10 +73,55 @@ class EffectModel:
         """Whether the function is one of numba's."""
         return hasattr(self.function, "py_func")
 
-    def describe(self) -> tuple[str, str, str]:
-        """What identifies it."""
+    @property
+    def _name(self) -> str:
         function = getattr(self.function, "py_func", self.function)
-        return str(function.__module__), str(function.__qualname__), self.version
+        return str(getattr(function, "__name__", type(function).__name__))
+
+    def describe(self) -> tuple[str, ...]:
+        """What identifies it: where the function is defined, its version, the names of the parameters."""
+        function = getattr(self.function, "py_func", self.function)
+        return str(function.__module__), str(getattr(function, "__qualname__", self._name)), self.version, *self.names
+
+    def curve(self, theta: FloatArray, q: FloatArray, m_minus: FloatArray) -> FloatArray:
+        """tau_theta (n_q,) at ``theta`` (k,).
+
+        Raises
+        ------
+        ConfigError
+            If the function gives anything else than one real number for each level.
+        """
+        found = np.asarray(self.function(theta, q, m_minus))
+        if found.dtype.kind not in "fiu":
+            raise ConfigError(f"EffectModel: the function '{self._name}' must return numbers, got dtype {found.dtype}")
+        if found.shape != q.shape:
+            raise ConfigError(
+                f"EffectModel: the function '{self._name}' must return {q.shape}, one value for each level, got {found.shape} at theta = "
+                f"{theta.tolist()}"
+            )
+        return found.astype(np.float64)
+
+    def check(self, q: FloatArray, m_minus: FloatArray) -> None:
+        """Evaluate the function once, at the medians of the priors.
+
+        Raises
+        ------
+        ConfigError
+            If it cannot be evaluated there, or as `curve`, or a value is not finite.
+        """
+        theta = np.array([float(prior.ppf(0.5)) for prior in self.priors])
+        where = f"theta = {theta.tolist()}, {len(q)} levels"
+        try:
+            found = self.curve(theta, q, m_minus)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"EffectModel: the function '{self._name}' cannot be evaluated at {where}: {type(error).__name__}: {error}. It is called "
+                "as function(theta, q, m_minus)"
+            ) from error
+        if not np.isfinite(found).all():
+            raise ConfigError(f"EffectModel: the function '{self._name}' is not finite at the priors' medians, {where}: {found.tolist()}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +133,7 @@ class Shape:
     names, latex : tuple of str
         Parameters.
     basis : callable
-        (q, m_minus, weights of an average) to the columns (k, n_q).
+        (q, m_minus) to the columns (k, n_q), k 1 or 2.
     reads_m_minus : bool
         Whether the limit from below enters, as if it were known.
     exponential : bool

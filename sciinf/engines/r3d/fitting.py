@@ -13,6 +13,7 @@ from sciinf.core.errors import DataError
 from sciinf.engines.r3d import compat
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.covariance import Contributions, Part
+from sciinf.engines.r3d.estimates import Limits
 from sciinf.engines.r3d.local_polynomial import SideFit, fit_side
 from sciinf.engines.r3d.projection import cell_weights, project
 from sciinf.engines.r3d.results import R3DResults
@@ -50,10 +51,9 @@ def estimate(model: R3D, info: BandwidthInfo, cov: CovType) -> R3DResults:
     first_stage_t = None if denominator is None else _first_stage_t(contributions, cov)
     notes = _notes(model, info, contributions, first_stage_t)
     found = R3DResults(
-        settings=settings, params=contributions.jump if denominator is None else contributions.jump / denominator, m_plus=m_plus,
-        m_minus=m_minus, m_plus_raw=plus.intercept, m_minus_raw=minus.intercept, contributions=contributions, cov_type=cov,
-        bandwidth_info=info, nobs=len(model.x), n_eff=(len(plus.rows), len(minus.rows)), cutoff=model.cutoff, denominator=denominator,
-        first_stage_t=first_stage_t, notes=notes,
+        settings=settings, contributions=contributions, limits=Limits(m_plus, m_minus, plus.intercept, minus.intercept), cov_type=cov,
+        bandwidth_info=info, running_variable=model.x, cutoff=model.cutoff, sizes=model.outcomes.sizes, first_stage_t=first_stage_t,
+        notes=notes,
     )  # fmt: skip
     _ = found.influence  # now: what a covariance cannot be made of is an error of the fit
     for note in notes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,7 @@ from numpy.typing import NDArray
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.engines.r3d import compat
 from sciinf.engines.r3d.draws import Drawing, check_alpha, critical_value
-
-if TYPE_CHECKING:
-    from sciinf.engines.r3d.results import R3DResults
+from sciinf.engines.r3d.estimates import Estimates
 
 __all__ = ["GiniResult", "gini", "gini_test"]
 
@@ -85,7 +82,7 @@ def gini(levels: FloatArray, curves: FloatArray) -> FloatArray:
     return np.where(mean > 0.0, 1.0 - 2.0 * area / np.where(mean > 0.0, mean, 1.0), np.nan)
 
 
-def gini_test(fit: R3DResults, alpha: float, drawing: Drawing) -> GiniResult:
+def gini_test(fit: Estimates, alpha: float, drawing: Drawing) -> GiniResult:
     """The difference of the two coefficients, its interval and p-value, from joint draws of both limits."""
     alpha, levels = check_alpha(alpha), fit.settings.levels
     if len(levels) < 2:
@@ -96,14 +93,14 @@ def gini_test(fit: R3DResults, alpha: float, drawing: Drawing) -> GiniResult:
         if np.isnan(value):
             raise DataError(f"the Gini coefficient needs a positive mean; that of the {name} side is {curve.mean():g}")
         found.append(value)
-    n_q, joint, plus, minus = len(levels), fit.side_contributions(), fit.m_plus, fit.m_minus
+    n_q, joint, plus, minus = len(levels), fit.contributions.of_the_sides(fit.cov_type), fit.m_plus, fit.m_minus
     clamp = fit.settings.compat is not None
 
     def differences(draws: FloatArray) -> FloatArray:
         upper, lower = gini(levels, plus + draws[:, :n_q]), gini(levels, minus + draws[:, n_q:])
         return np.clip(upper, 0.0, 1.0) - np.clip(lower, 0.0, 1.0) if clamp else upper - lower
 
-    drawn = drawing.over(joint, fit.contributions.blocks, fit.n_blocks, differences)
+    drawn = drawing.over(joint, fit.contributions.blocks, fit.contributions.n_blocks, differences)
     used = drawn[~np.isnan(drawn)]
     without = len(drawn) - len(used)
     if without > _MOST_WITHOUT * len(drawn):

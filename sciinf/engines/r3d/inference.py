@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,8 @@ from scipy import special
 from sciinf.core.errors import ConfigError, DataError, shown
 from sciinf.engines.r3d import compat
 from sciinf.engines.r3d.draws import Drawing, check_alpha, critical_value
+from sciinf.engines.r3d.estimates import Estimates, over_error, two_sided
 from sciinf.engines.r3d.projection import cell_weights
-
-if TYPE_CHECKING:
-    from sciinf.engines.r3d.results import R3DResults
 
 __all__ = [
     "AverageEffects",
@@ -35,6 +34,7 @@ FloatArray = NDArray[np.float64]
 Ranges = Sequence[tuple[float, float]] | Sequence[float] | None
 
 _AT_A_LEVEL = 1e-12
+_ROUNDING = 1e-12  # of the largest value of a curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,8 @@ class Band:
 
     Attributes
     ----------
+    q : (n_q,) float64 array
+        Quantile levels.
     lower, upper : (n_q,) float64 array
         Its ends, outcome's unit.
     critical_value : float
@@ -57,6 +59,7 @@ class Band:
         Draws behind it.
     """
 
+    q: FloatArray
     lower: FloatArray
     upper: FloatArray
     critical_value: float
@@ -81,7 +84,7 @@ class TestResult:
     p_holm : float
         Adjusted for the number of ranges tested together (Holm 1979).
     range : (float, float)
-        First and last level used.
+        As asked for; the levels used are those of the fit inside it.
     """
 
     __test__ = False  # not a test of pytest's
@@ -107,6 +110,8 @@ class AverageEffects:
         In units of the standard error.
     simultaneous : bool
         Whether the intervals hold together.
+    freedom : float
+        Degrees of freedom of `pvalues` and of intervals that do not hold together; infinite where both are normal.
     """
 
     ranges: tuple[tuple[float, float], ...]
@@ -116,18 +121,29 @@ class AverageEffects:
     upper: FloatArray
     critical_value: float
     simultaneous: bool
+    freedom: float
+
+    @property
+    def tvalues(self) -> FloatArray:
+        """Average over standard error, (n_ranges,)."""
+        return over_error(self.estimate, self.se)
+
+    @property
+    def pvalues(self) -> FloatArray:
+        """Two-sided p-value of each average by itself, (n_ranges,)."""
+        return two_sided(self.tvalues, self.freedom)
 
 
-def quantile_of_error(alpha: float, nu: float | None) -> float:
-    """Two-sided critical value of one number: normal, or t with ``nu`` degrees of freedom.
+def quantile_of_error(alpha: float, nu: float) -> float:
+    """Two-sided critical value of one number: t with ``nu`` degrees of freedom, normal where they are infinite.
 
     Examples
     --------
-    >>> round(quantile_of_error(0.05, None), 4), round(quantile_of_error(0.05, 10.0), 4)
+    >>> round(quantile_of_error(0.05, math.inf), 4), round(quantile_of_error(0.05, 10.0), 4)
     (1.96, 2.2281)
     """
     level = 1.0 - alpha / 2.0
-    return float(special.ndtri(level) if nu is None else special.stdtrit(nu, level))
+    return float(special.ndtri(level) if math.isinf(nu) else special.stdtrit(nu, level))
 
 
 def as_ranges(ranges: Ranges, levels: FloatArray) -> tuple[tuple[float, float], ...]:
@@ -170,7 +186,7 @@ def inside(levels: FloatArray, low: float, high: float) -> NDArray[np.bool_]:
     return np.asarray(within)
 
 
-def range_weights(levels: FloatArray, low: float, high: float, *, plain: bool = False) -> FloatArray:
+def range_weights(levels: FloatArray, low: float, high: float) -> FloatArray:
     """Weights (n_q,) of an average over the levels in [low, high], sum 1 and zero outside: each level's cell of the grid.
 
     Raises
@@ -179,7 +195,7 @@ def range_weights(levels: FloatArray, low: float, high: float, *, plain: bool = 
         If fewer than two levels lie in the range.
     """
     within = inside(levels, low, high)
-    weights = np.where(within, 1.0 if plain else cell_weights(levels), 0.0)
+    weights = np.where(within, cell_weights(levels), 0.0)
     return np.asarray(weights / weights.sum())
 
 
@@ -192,14 +208,14 @@ def _positive(se: FloatArray, what: str) -> FloatArray:
     return se
 
 
-def uniform_band(fit: R3DResults, alpha: float, studentized: bool, drawing: Drawing) -> Band:
+def uniform_band(fit: Estimates, alpha: float, studentized: bool, drawing: Drawing) -> Band:
     """Band tau +- c with c the order statistic of sup abs(G), or tau +- c se with that of sup abs(G) / se."""
     alpha = check_alpha(alpha)
     scale = _positive(fit.bse, "the effect") if studentized else np.ones(fit.settings.n_q)
     sups = fit.draw(drawing, lambda g: np.abs(g / scale).max(axis=1))
     found = critical_value(sups, alpha)
     half = found.value * scale
-    return Band(fit.params - half, fit.params + half, found.value, found.mc_error, alpha, studentized, drawing.n_draws)
+    return Band(fit.q_grid, fit.params - half, fit.params + half, found.value, found.mc_error, alpha, studentized, drawing.n_draws)
 
 
 def _holm(p_values: FloatArray) -> FloatArray:
@@ -210,8 +226,14 @@ def _holm(p_values: FloatArray) -> FloatArray:
     return adjusted
 
 
+def _nothing(fit: Estimates, contrasts: FloatArray, se: FloatArray) -> NDArray[np.bool_]:
+    """Which contrasts are rounding: of the curve and of its error alike, as where all levels of a unit are one value."""
+    size = max(float(np.abs(curve).max()) for curve in (fit.params, fit.m_plus, fit.m_minus))
+    return np.asarray((np.abs(contrasts @ fit.params) <= _ROUNDING * size) & (se <= _ROUNDING * (float(fit.bse.max()) + size)))
+
+
 def curve_test(
-    fit: R3DResults, ranges: Ranges, alpha: float, studentized: bool, drawing: Drawing, *, constant: bool
+    fit: Estimates, ranges: Ranges, alpha: float, studentized: bool, drawing: Drawing, *, constant: bool
 ) -> tuple[TestResult, ...]:
     """Tests of tau = 0 (``constant`` False) or of tau = its average, over each range, from the same draws."""
     alpha, levels, plain = check_alpha(alpha), fit.settings.levels, fit.settings.compat is not None
@@ -221,10 +243,12 @@ def curve_test(
         within = inside(levels, low, high)
         contrast = np.eye(len(levels))[within]
         if constant:
-            contrast = contrast - range_weights(levels, low, high, plain=plain)
+            contrast = contrast - (compat.range_mean(within) if plain else range_weights(levels, low, high))
+        se = np.linalg.norm(fit.blocks @ contrast.T, axis=0)
+        nothing = _nothing(fit, contrast, se)
+        contrast[nothing] = 0.0
         contrasts.append(contrast)
-        variance = np.einsum("ij,jk,ik->i", contrast, fit.cov_params(), contrast) if studentized else np.ones(len(contrast))
-        scales.append(_positive(np.sqrt(np.maximum(variance, 0.0)), "the contrast"))
+        scales.append(_positive(np.where(nothing, 1.0, se), "the contrast") if studentized else np.ones(len(contrast)))
 
     def sups(curves: FloatArray) -> FloatArray:
         return np.column_stack([np.abs(curves @ c.T / scale).max(axis=1) for c, scale in zip(contrasts, scales, strict=True)])
@@ -240,13 +264,14 @@ def curve_test(
     return tuple(TestResult(float(value), limit, float(p), float(adjusted), pair) for value, limit, p, adjusted, pair in rows)
 
 
-def average_effect(fit: R3DResults, ranges: Ranges, alpha: float, simultaneous: bool, use_t: bool, drawing: Drawing) -> AverageEffects:
+def average_effect(fit: Estimates, ranges: Ranges, alpha: float, simultaneous: bool, use_t: bool, drawing: Drawing) -> AverageEffects:
     """a'tau and sqrt(a'Sa) over each range, with normal or t intervals, or intervals that hold together."""
     alpha, levels = check_alpha(alpha), fit.settings.levels
     pairs = as_ranges(ranges, levels)
     weights = np.array([range_weights(levels, low, high) for low, high in pairs])
     estimate = weights @ fit.params
     se = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", weights, fit.cov_params(), weights), 0.0))
+    freedom = fit.nu_eff if use_t else math.inf
     if simultaneous and use_t:
         raise ConfigError(
             "r3d: simultaneous intervals take their critical value from draws, so use_t has nothing to do; give one of the two"
@@ -255,5 +280,5 @@ def average_effect(fit: R3DResults, ranges: Ranges, alpha: float, simultaneous: 
         _positive(se, "an average")
         c = critical_value(fit.draw(drawing, lambda g: np.abs(g @ weights.T / se).max(axis=1)), alpha).value
     else:
-        c = quantile_of_error(alpha, fit.nu_eff if use_t else None)
-    return AverageEffects(pairs, estimate, se, estimate - c * se, estimate + c * se, c, simultaneous)
+        c = quantile_of_error(alpha, freedom)
+    return AverageEffects(pairs, estimate, se, estimate - c * se, estimate + c * se, c, simultaneous, freedom)

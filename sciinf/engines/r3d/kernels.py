@@ -1,4 +1,4 @@
-"""Compiled loops: reading quantiles, the projection onto nondecreasing functions, the likelihood of an effect's shape.
+"""Compiled loops: reading quantiles, and the projection onto nondecreasing functions.
 
 Kernels take arrays and numbers only; shapes and finiteness are checked where the arrays are made.
 """

@@ -44,20 +44,40 @@ def _legend(axis: Axes) -> None:
     axis.legend(frameon=False, fontsize=9)
 
 
-def effect(fit: R3DResults, band: Band | None = None, averages: AverageEffects | None = None, ax: Axes | None = None) -> Figure:
-    """The effect with its uniform band shaded, pointwise intervals thin, the zero line, and range averages as bars where given."""
+def effect(fit: R3DResults, band: Band | bool = True, averages: AverageEffects | None = None, ax: Axes | None = None) -> Figure:
+    """The effect with its uniform band shaded, pointwise intervals thin, the zero line, and range averages as bars where given.
+
+    Parameters
+    ----------
+    fit : R3DResults
+        What to draw.
+    band : Band or bool
+        The band, ``fit.conf_band()`` with True, none with False.
+    averages : AverageEffects, optional
+        Of ranges of levels.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Raises
+    ------
+    ConfigError
+        If the band has other levels than the fit.
+    """
+    shown = (fit.conf_band() if band else None) if isinstance(band, bool) else band
+    if shown is not None and not np.array_equal(shown.q, fit.q_grid):
+        raise ConfigError(f"r3d: the band is of another fit: it has {len(shown.q)} levels from {shown.q[0]:g} to {shown.q[-1]:g}")
     figure, axis = _canvas(ax)
-    q, limits = fit.q_grid, fit.conf_int(0.05 if band is None else band.alpha)
+    q, limits = fit.q_grid, fit.conf_int(0.05 if shown is None else shown.alpha)
     axis.axhline(0.0, color=GREY, lw=0.8)
-    if band is not None:
-        axis.fill_between(q, band.lower, band.upper, color=COLOURS[0], alpha=_FILL, lw=0.0, label=f"{100 * (1 - band.alpha):g} % band")
+    if shown is not None:
+        name = f"{100 * (1 - shown.alpha):g} % band"
+        axis.fill_between(q, shown.lower, shown.upper, color=COLOURS[0], alpha=_FILL, lw=0.0, label=name)
     axis.plot(q, limits[:, 0], color=COLOURS[0], lw=0.7, ls=":", label="pointwise interval")
     axis.plot(q, limits[:, 1], color=COLOURS[0], lw=0.7, ls=":")
     axis.plot(q, fit.params, color=COLOURS[0], lw=1.6, label="effect")
     if averages is not None:
         for i, (low, high) in enumerate(averages.ranges):
-            name = "average" if i == 0 else None
-            axis.plot([low, high], [averages.estimate[i]] * 2, color=COLOURS[1], lw=2.0, label=name)
+            axis.plot([low, high], [averages.estimate[i]] * 2, color=COLOURS[1], lw=2.0, label="average" if i == 0 else None)
             axis.plot([0.5 * (low + high)] * 2, [averages.lower[i], averages.upper[i]], color=COLOURS[1], lw=1.0)
     axis.set_xlabel("quantile level")
     axis.set_ylabel("effect")

@@ -52,7 +52,7 @@ cutoff = 0.0                        # in the unit of the running variable
 # treatment = "t"                   # share treated, in units.csv: a fuzzy design
 # weight = "w"                      # of an observation, in observations.csv
 # cluster = "region"                # in units.csv
-# results = "fit.h5"                # or a stored fit instead of all of these, and of [engine.fit]
+# results = "fit.h5"                # or a stored fit (a run keeps its own: products/fit.h5) instead of all of these and [engine.fit]
 
 [engine.fit]
 bandwidth = "imse"                  # or "rot", or a number; with method = "simple" also "mse" or one per level
@@ -70,7 +70,8 @@ bandwidth = "imse"                  # or "rot", or a number; with method = "simp
 
 [engine.effect]
 model = "shift"                     # "location_scale", "tilt", "minus_scale", "log_scale"
-q = [0.1, 0.3, 0.5, 0.7, 0.9]       # levels of the fit; or n_components = 1, 2 or 3
+q = [0.1, 0.3, 0.5, 0.7, 0.9]       # levels of the fit
+# n_components = 2                  # in the place of q: 1 to 3 leading components of the whole curve
 # likelihood = "t"                  # "gaussian" takes the covariance as known
 # nu = 20.0                         # default: estimated
 # cov_type = "HC2"
@@ -202,7 +203,7 @@ def fit_from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, 
     source = _known("[engine.data]", entry["data"], (*_FILES, *_COLUMNS, "cutoff"))
     paths = _paths(entry, base, data)
     if "results" in paths:
-        beside = [key for key in source if key != "results"] + (["[engine.fit]"] if "fit" in entry else [])
+        beside = list(dict.fromkeys(key for key in (*source, *paths) if key != "results")) + (["[engine.fit]"] if "fit" in entry else [])
         if beside:
             raise ConfigError(f"[engine.data] results is a fit that is made: leave out {', '.join(beside)}")
         return R3DResults.load(paths["results"])

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
+from sciinf.core.errors import MissingDependencyError
 from sciinf.engines.r3d import inference
-from sciinf.engines.r3d.bandwidth import BandwidthInfo
-from sciinf.engines.r3d.covariance import Contributions
 from sciinf.engines.r3d.draws import Drawing, check_alpha
+from sciinf.engines.r3d.estimates import Estimates
 from sciinf.engines.r3d.gini import GiniResult, gini_test
 from sciinf.engines.r3d.inference import AverageEffects, Band, Ranges, TestResult
-from sciinf.engines.r3d.projection import count_moved
-from sciinf.engines.r3d.settings import CovType, R3DSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,131 +29,24 @@ if TYPE_CHECKING:
 __all__ = ["R3DResults"]
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class R3DResults:
-    """Estimates of one fit.
+class R3DResults(Estimates):
+    """Results of `R3D.fit`: estimates and their covariance (`Estimates`), and all that follows from them.
 
-    Attributes
-    ----------
-    settings : R3DSettings
-        What was asked.
-    params : (n_q,) float64 array
-        Effect tau(q), outcome's unit: of all units at the cutoff, or of compliers in a fuzzy design.
-    m_plus, m_minus : (n_q,) float64 array
-        Limits from above and below, projected or sorted.
-    m_plus_raw, m_minus_raw : (n_q,) float64 array
-        Before that.
-    contributions : Contributions
-        What each unit adds, from which every covariance follows.
-    cov_type : {"HC0", "HC2", "HC3", "CR0", "CR1"}
-        Covariance of ``bse`` and of all inference.
-    bandwidth_info : BandwidthInfo
-        Bandwidths and where they come from.
-    nobs : int
-        Units.
-    n_eff : (int, int)
-        Units within the bandwidth, plus and minus side.
-    cutoff : float
-        Unit of the running variable.
-    denominator : float, optional
-        Jump of the treatment, in a fuzzy design.
-    first_stage_t : float, optional
-        It over its standard error.
-    notes : tuple of str
-        What is doubtful, as warned when the fit was made.
+    Intervals, bands and tests take ``alpha``, one less the level, and what they draw is said by ``n_draws``, ``seed``, ``draws`` and
+    ``xi``, which `Drawing` describes; ``studentized`` divides by standard errors before a supremum is taken.
+
+    Examples
+    --------
+    >>> from sciinf.engines.r3d import R3D, simulate
+    >>> data = simulate.dgp1(300, 60, 2.0, np.random.default_rng(1))
+    >>> fit = R3D(data.x, data.outcomes).fit(bandwidth=0.6)
+    >>> band = fit.conf_band()
+    >>> bool((band.lower < 2.0).all() and (band.upper > 2.0).all()), fit.test_nullity()[0].p_value < 0.05
+    (True, True)
     """
-
-    settings: R3DSettings
-    params: FloatArray
-    m_plus: FloatArray
-    m_minus: FloatArray
-    m_plus_raw: FloatArray
-    m_minus_raw: FloatArray
-    contributions: Contributions
-    cov_type: CovType
-    bandwidth_info: BandwidthInfo
-    nobs: int
-    n_eff: tuple[int, int]
-    cutoff: float
-    denominator: float | None = None
-    first_stage_t: float | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def q_grid(self) -> FloatArray:
-        """Quantile levels, (n_q,)."""
-        return self.settings.levels
-
-    @property
-    def active(self) -> IntArray:
-        """Places of the units that count, increasing: (n_active,)."""
-        return self.contributions.active
-
-    @property
-    def weights(self) -> FloatArray:
-        """Weights s_i of the outcome's fit, (n_outcome, k), k = 1 or n_q; the units are ``contributions.outcome.rows``."""
-        return self.contributions.outcome.weights
-
-    @cached_property
-    def influence(self) -> FloatArray:
-        """Contributions A (n_active, n_q) to the effect, outcome's unit."""
-        return self.contributions.influence(self.cov_type)
-
-    @cached_property
-    def _covariance(self) -> FloatArray:
-        blocks = self.contributions.independent(self.influence)
-        return blocks.T @ blocks
-
-    def cov_params(self) -> FloatArray:
-        """Covariance S of the effect curve, (n_q, n_q), outcome's unit squared."""
-        return self._covariance.copy()
-
-    @property
-    def bse(self) -> FloatArray:
-        """Standard errors, (n_q,), outcome's unit."""
-        return np.asarray(np.sqrt(np.diag(self._covariance)))
-
-    @property
-    def tvalues(self) -> FloatArray:
-        """Effect over standard error, (n_q,)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.params / self.bse
-
-    @property
-    def pvalues(self) -> FloatArray:
-        """Two-sided normal p-values of each level by itself, (n_q,)."""
-        return np.asarray(2.0 * special.ndtr(-np.abs(self.tvalues)))
-
-    @property
-    def nu_eff(self) -> float:
-        """Effective degrees of freedom of the variance: (sum s^2)^2 / sum s^4, the smallest over bandwidths."""
-        return float(self.contributions.freedom().min())
-
-    @property
-    def n_projected(self) -> tuple[int, int]:
-        """Levels moved by the projection, plus and minus side: how far the raw quantile curves cross."""
-        return count_moved(self.m_plus_raw, self.m_plus), count_moved(self.m_minus_raw, self.m_minus)
-
-    @property
-    def n_blocks(self) -> int:
-        """Independent blocks among all units: units, or clusters."""
-        cluster = self.contributions.cluster
-        return self.nobs if cluster is None else int(cluster.max()) + 1
-
-    def draw(self, drawing: Drawing, statistic: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """``statistic`` of draws (b, n_q) of the curve's error; see `Drawing.over`."""
-        return drawing.over(self.contributions.independent(self.influence), self.contributions.blocks, self.n_blocks, statistic)
-
-    def side_contributions(self) -> FloatArray:
-        """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; in a fuzzy design of the reduced form."""
-        reduced, part = self.contributions.reduced_form(self.cov_type), self.contributions.outcome
-        plus = np.zeros(len(self.active), dtype=np.bool_)
-        plus[np.searchsorted(self.active, part.rows)] = part.plus
-        both = np.concatenate([np.where(plus[:, None], reduced, 0.0), np.where(plus[:, None], 0.0, -reduced)], axis=1)
-        return self.contributions.independent(both)
 
     def conf_int(self, alpha: float = 0.05, use_t: bool = False) -> FloatArray:
         """Interval of each level by itself, (n_q, 2): normal, or t with ``nu_eff`` degrees of freedom.
@@ -167,28 +57,14 @@ class R3DResults:
             If alpha is not inside (0, 1).
         """
         alpha = check_alpha(alpha)
-        z = inference.quantile_of_error(alpha, self.nu_eff if use_t else None)
+        z = inference.quantile_of_error(alpha, self.nu_eff if use_t else math.inf)
         return np.column_stack([self.params - z * self.bse, self.params + z * self.bse])
 
     def conf_band(
-        self,
-        alpha: float = 0.05,
-        studentized: bool = False,
-        n_draws: int = 4999,
-        seed: int = 0,
-        draws: str = "gaussian",
+        self, alpha: float = 0.05, studentized: bool = False, n_draws: int = 4999, seed: int = 0, draws: str = "gaussian",
         xi: ArrayLike | None = None,
-    ) -> Band:
-        """Band that holds the whole curve with probability 1 - alpha.
-
-        Parameters
-        ----------
-        alpha : float
-            One less the level.
-        studentized : bool
-            Width proportional to the standard error, instead of constant.
-        n_draws, seed, draws, xi
-            See `Drawing`.
+    ) -> Band:  # fmt: skip
+        """Band that holds the whole curve with probability 1 - alpha: of constant width, or studentised in proportion to the error.
 
         Raises
         ------
@@ -243,7 +119,7 @@ class R3DResults:
 
     def average_effect(
         self, ranges: Ranges = None, alpha: float = 0.05, simultaneous: bool = False, use_t: bool = False, n_draws: int = 4999,
-        seed: int = 0, xi: ArrayLike | None = None,
+        seed: int = 0, draws: str = "gaussian", xi: ArrayLike | None = None,
     ) -> AverageEffects:  # fmt: skip
         """Average of the effect over each range of levels, with its own standard error and interval.
 
@@ -251,21 +127,19 @@ class R3DResults:
         ----------
         ranges : list of (low, high), or an increasing sequence of levels
             Default: all levels.
-        alpha : float
-            One less the level.
         simultaneous : bool
             Intervals that hold together, by the largest abs(t) over ranges.
         use_t : bool
             t with ``nu_eff`` degrees of freedom instead of the normal distribution.
-        n_draws, seed, xi
-            Of simultaneous intervals; see `Drawing`.
+        alpha, n_draws, seed, draws, xi
+            As everywhere; draws are made for simultaneous intervals only.
 
         Raises
         ------
         ConfigError
             If a range holds fewer than two levels, or both forms are asked for.
         """
-        return inference.average_effect(self, ranges, alpha, simultaneous, use_t, Drawing(n_draws, seed, "gaussian", xi))
+        return inference.average_effect(self, ranges, alpha, simultaneous, use_t, Drawing(n_draws, seed, draws, xi))
 
     def save(self, path: Path | str) -> None:
         """Write the fit to one HDF5 file, whole or not at all; `load` reads it to the bit.
@@ -298,17 +172,32 @@ class R3DResults:
 
         return summary_text(self, check_alpha(alpha))
 
-    def to_frame(self, alpha: float = 0.05) -> Any:
-        """A pandas data frame with columns q, tau, se, lower, upper (pointwise), m_plus, m_minus, h: a row per level."""
-        import pandas
+    def to_frame(self, alpha: float = 0.05, band: Band | None = None) -> Any:
+        """A pandas data frame, a row per level.
 
-        interval, h = self.conf_int(alpha), np.broadcast_to(self.bandwidth_info.h, (self.settings.n_q,))
-        columns = (self.q_grid, self.params, self.bse, interval[:, 0], interval[:, 1], self.m_plus, self.m_minus, h)
-        names = ("q", "tau", "se", "lower", "upper", "m_plus", "m_minus", "h")
-        return pandas.DataFrame({name: np.array(column) for name, column in zip(names, columns, strict=True)})
+        Columns: q, tau, se, lower, upper (pointwise), m_plus, m_minus, h; with ``band``, which holds for all levels, its ends too:
+        band_lower, band_upper.
+        """
+        from sciinf.engines.r3d.summary import frame
 
-    def plot_effect(self, band: Band | None = None, averages: AverageEffects | None = None, ax: Axes | None = None) -> Figure:
-        """The effect with its band and pointwise intervals; see `sciinf.engines.r3d.plots.effect`."""
+        return frame(self, check_alpha(alpha), band)
+
+    def manipulation_test(self) -> Any:
+        """Whether units sort around the cutoff: ``rddensity.rddensity(X, c=cutoff)``, and what it returns (``.test`` holds the p-value).
+
+        Raises
+        ------
+        MissingDependencyError
+            If the package rddensity is not installed.
+        """
+        try:
+            package = importlib.import_module("rddensity")
+        except ImportError as error:
+            raise MissingDependencyError(f"the test of manipulation needs rddensity ({error}): pip install rddensity") from error
+        return package.rddensity(self.running_variable, c=self.cutoff)
+
+    def plot_effect(self, band: Band | bool = True, averages: AverageEffects | None = None, ax: Axes | None = None) -> Figure:
+        """The effect with its band (`conf_band` where none is given, none with False) and pointwise intervals; see `plots.effect`."""
         from sciinf.engines.r3d import plots
 
         return plots.effect(self, band, averages, ax)
@@ -360,6 +249,6 @@ class R3DResults:
         R3DWarning
             If d > nu / 4, for the Gaussian form, and for shapes that take ``m_-`` as known.
         """
-        from sciinf.engines.r3d.effect import effect_engine
+        from sciinf.engines.r3d.effect_statistic import effect_engine
 
         return effect_engine(self, model, q, n_components, likelihood, nu, cov_type)

@@ -116,6 +116,7 @@ class R3DSettings:
         one_of("projection_weights", self.projection_weights, ("cell", "equal"))
         if self.compat is not None:
             one_of("compat", self.compat, ("R3D",))
+            object.__setattr__(self, "projection_weights", "equal")
         object.__setattr__(self, "p", _order("p", self.p, 0))
         object.__setattr__(self, "s", _order("s", self.s, 0))
         if self.s > 3:

@@ -16,6 +16,7 @@ from sciinf.core.errors import DataError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.covariance import Contributions, Part
+from sciinf.engines.r3d.estimates import Limits
 from sciinf.engines.r3d.extract import UnitQuantiles
 from sciinf.engines.r3d.settings import R3DSettings
 
@@ -26,8 +27,6 @@ __all__ = ["load_quantiles", "load_results", "save_quantiles", "save_results"]
 
 _SCHEMA_VERSION = 1
 _RESULTS, _QUANTILES = "sciinf-r3d-results", "sciinf-r3d-quantiles"
-_CURVES = ("params", "m_plus", "m_minus", "m_plus_raw", "m_minus_raw")
-_SCALARS = ("cov_type", "nobs", "cutoff", "denominator", "first_stage_t")
 
 
 def _write(path: Path | str, kind: str, arrays: Mapping[str, NDArray[Any]], text: Mapping[str, Any]) -> None:
@@ -146,16 +145,16 @@ def _part_in(p: int, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Part:
 def save_results(fit: R3DResults, path: Path | str) -> None:
     """Write a fit to one file, replaced if it exists."""
     made = fit.contributions
-    arrays: dict[str, NDArray[Any]] = {name: getattr(fit, name) for name in _CURVES} | {"jump": made.jump}
+    arrays: dict[str, NDArray[Any]] = {item.name: getattr(fit.limits, item.name) for item in fields(fit.limits)}
+    arrays |= {"jump": made.jump, "running_variable": fit.running_variable}
+    arrays |= {name: value for name, value in (("cluster", made.cluster), ("sizes", fit.sizes)) if value is not None}
     _labels_out(made.labels, arrays)
-    text: dict[str, Any] = {name: getattr(fit, name) for name in _SCALARS}
-    text |= {"settings": asdict(fit.settings), "n_eff": list(fit.n_eff), "notes": list(fit.notes)}
+    text: dict[str, Any] = {"cov_type": fit.cov_type, "cutoff": fit.cutoff, "denominator": made.denominator, "notes": list(fit.notes)}
+    text["settings"] = asdict(fit.settings)
     text["first_stage_t"] = None if fit.first_stage_t is None else repr(fit.first_stage_t)  # may be infinite
     text["outcome"] = _part_out(made.outcome, "outcome.", arrays)
     text["treatment"] = None if made.treatment is None else _part_out(made.treatment, "treatment.", arrays)
     text["bandwidth"] = _info_out(fit.bandwidth_info, "bandwidth.", arrays)
-    if made.cluster is not None:
-        arrays["cluster"] = made.cluster
     _write(path, _RESULTS, arrays, text)
 
 
@@ -169,10 +168,15 @@ def load_results(path: Path | str) -> R3DResults:
     contributions = Contributions(
         outcome, arrays["jump"], treatment, text["denominator"], arrays.get("cluster"), _labels_in(arrays["labels"])
     )  # fmt: skip
-    scalars = {name: text[name] for name in _SCALARS} | {"n_eff": tuple(text["n_eff"]), "notes": tuple(text["notes"])}
-    if text["first_stage_t"] is not None:
-        scalars["first_stage_t"] = float(text["first_stage_t"])
-    settings = R3DSettings(**text["settings"])
-    info = _info_in(text["bandwidth"], "bandwidth.", arrays)
-    curves: dict[str, Any] = {name: arrays[name] for name in _CURVES}
-    return R3DResults(settings=settings, contributions=contributions, bandwidth_info=info, **curves, **scalars)
+    return R3DResults(
+        settings=R3DSettings(**text["settings"]),
+        contributions=contributions,
+        limits=Limits(**{item.name: arrays[item.name] for item in fields(Limits)}),
+        cov_type=text["cov_type"],
+        bandwidth_info=_info_in(text["bandwidth"], "bandwidth.", arrays),
+        running_variable=arrays["running_variable"],
+        cutoff=text["cutoff"],
+        sizes=arrays.get("sizes"),
+        first_stage_t=None if text["first_stage_t"] is None else float(text["first_stage_t"]),
+        notes=tuple(text["notes"]),
+    )

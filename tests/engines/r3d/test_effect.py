@@ -16,7 +16,8 @@ from scipy import integrate, stats
 import sciinf
 from sciinf.core.engine import comparison_key_of, compiled_of, derived_of, predict_of, simulator_of
 from sciinf.core.errors import ConfigError, DataError, SciinfWarning
-from sciinf.engines.r3d import R3D, R3DEffectEngine, R3DResults, R3DSettings
+from sciinf.core.priors import Normal
+from sciinf.engines.r3d import R3D, R3DEffectEngine, R3DResults, R3DSettings, effect_kernels
 from sciinf.engines.r3d.effect_models import EffectModel
 from sciinf.engines.r3d.simulate import dgp1
 from sciinf.numerics.jit import kernel
@@ -127,6 +128,33 @@ def test_models(fit: R3DResults, name: str) -> None:
     assert names == engine.parameters
 
 
+@pytest.mark.parametrize("name", ["shift", "location_scale", "tilt", "minus_scale", "log_scale"])
+@pytest.mark.parametrize("likelihood", ["t", "gaussian"])
+@pytest.mark.parametrize("data", [{"q": (0.5,)}, {"q": (0.2, 0.6)}, {"q": Q5}, {"n_components": 1}, {"n_components": 3}])
+def test_the_quadratic_form_is_the_plain_likelihood(fit: R3DResults, name: str, likelihood: str, data: dict[str, Any]) -> None:
+    """One or two squares in the place of d: against the residual, curve by curve, also where there are fewer data than parameters."""
+    engine = fit.to_engine(name, likelihood=likelihood, **data)
+    widths = np.random.default_rng(3).choice([0.01, 1.0, 30.0], (200, 1))
+    thetas = np.random.default_rng(4).normal(size=(200, len(engine.parameters))) * (widths if name != "log_scale" else 1.0)
+    expected = [engine._plain(theta) for theta in thetas]
+    assert_allclose(engine.log_likelihood_many(thetas), expected, rtol=1e-12, atol=1e-12)
+    assert engine.log_likelihood_null() == pytest.approx(engine.log_likelihood(np.zeros(len(engine.parameters))), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["shift", "location_scale", "log_scale"])
+@pytest.mark.parametrize("likelihood", ["t", "gaussian"])
+def test_batches_with_impossible_rows(fit: R3DResults, name: str, likelihood: str) -> None:
+    engine = fit.to_engine(name, likelihood=likelihood)
+    k = len(engine.parameters)
+    values = np.array([0.5, np.nan, 800.0, np.inf, 1e200, -np.inf, -0.3, 1.7e308])
+    thetas = np.column_stack([values, values[::-1]])[:, :k].copy()
+    many = engine.log_likelihood_many(thetas)
+    assert np.array_equal(many, [engine.log_likelihood(theta) for theta in thetas], equal_nan=True)
+    assert np.array_equal(np.isnan(many), ~np.isfinite(thetas).all(axis=1))
+    assert not np.isposinf(many).any()
+    assert np.isneginf(many).any()
+
+
 def test_batches_and_pickles_are_the_same_to_the_bit(fit: R3DResults) -> None:
     engine = fit.to_engine("location_scale")
     thetas = np.random.default_rng(2).normal(size=(101, 2))
@@ -139,6 +167,9 @@ def test_batches_and_pickles_are_the_same_to_the_bit(fit: R3DResults) -> None:
     packed = compiled_of(engine)
     assert packed is not None
     assert np.array_equal([packed(theta) for theta in thetas], many)
+    assert engine.fit is fit
+    assert copy.fit is None  # a worker has no use for it
+    assert engine.with_data(engine.statistic).fit is None
 
 
 def test_not_finite_and_too_large(fit: R3DResults) -> None:
@@ -199,10 +230,7 @@ def plain_bend(theta: np.ndarray, q: np.ndarray, m_minus: np.ndarray) -> np.ndar
 
 
 def test_own_model(fit: R3DResults) -> None:
-    from sciinf.core.priors import Normal
-
-    priors = (Normal(0.0, 5.0), Normal(0.0, 20.0))
-    quick, slow = (fit.to_engine(EffectModel(("level", "bend"), function, priors)) for function in (bend, plain_bend))
+    quick, slow = (fit.to_engine(own(function)) for function in (bend, plain_bend))
     theta = np.array([1.0, 4.0])
     assert_allclose(quick.log_likelihood(theta), slow.log_likelihood(theta), rtol=1e-13)
     expected = 1.0 + 4.0 * (np.array(Q5) - 0.5) ** 2
@@ -265,7 +293,6 @@ def test_warnings(fit: R3DResults) -> None:
 def test_sampled_evidence(reference_set: Sets, anchors: dict[str, Any]) -> None:
     from sciinf.core.parameter import Parameter
     from sciinf.core.prior_set import PriorSet
-    from sciinf.core.priors import Normal
 
     figures = anchors["quasi_likelihood"]["t_shift"]
     engine = reference_set("sharpA").model(R3DSettings(q_grid=Q5)).fit(bandwidth=0.5).to_engine("shift", q=Q5, nu=20, cov_type="HC0")
@@ -280,3 +307,101 @@ def test_sampled_evidence(reference_set: Sets, anchors: dict[str, Any]) -> None:
         std = math.sqrt(np.average((posterior.samples[:, 0] - mean) ** 2, weights=weights))
         assert abs(mean - stored["mean"]) <= 0.05 * stored["mean"]
         assert abs(std / stored["std"] - 1.0) <= 0.05
+
+
+# ---- a model of one's own ----
+
+
+def own(function: Any, **change: Any) -> EffectModel:
+    return EffectModel(**{"names": ("level", "bend"), "function": function, "priors": PRIORS} | change)
+
+
+PRIORS = (Normal(0.0, 5.0), Normal(0.0, 20.0))
+
+
+def test_a_campaign_compiles_once(fit: R3DResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    right = effect_kernels.kernel
+
+    def counting(signature: Any = None) -> Any:
+        compiled.append(signature)
+        return right(signature)
+
+    monkeypatch.setattr(effect_kernels, "kernel", counting)
+    effect_kernels.of_function.cache_clear()
+    engine = fit.to_engine(own(bend))
+    first = len(compiled)
+    assert first >= 1
+    others = [engine.with_data(engine.simulate(np.array([1.0, 4.0]), np.random.default_rng(i))) for i in range(5)]
+    assert len(compiled) == first
+    assert len({other.log_likelihood(np.array([1.0, 4.0])) for other in others}) == 5
+
+
+def test_a_compiled_model_in_batches_and_after_a_pickle(fit: R3DResults) -> None:
+    engine, plain = fit.to_engine(own(bend)), fit.to_engine(own(plain_bend))
+    thetas = np.random.default_rng(2).normal(size=(51, 2)) * [2.0, 10.0]
+    many = engine.log_likelihood_many(thetas)
+    assert np.array_equal(many, [engine.log_likelihood(theta) for theta in thetas])
+    assert np.array_equal(engine.log_likelihood_many(thetas[::-1])[::-1], many)
+    assert_allclose(many, plain.log_likelihood_many(thetas), rtol=1e-13)
+    copy = pickle.loads(pickle.dumps(engine))
+    assert np.array_equal(copy.log_likelihood_many(thetas), many)
+    assert copy.fingerprint() == engine.fingerprint()
+    assert compiled_of(copy)(thetas[0]) == many[0]
+    assert engine.log_likelihood_many(np.empty((0, 2))).shape == (0,)
+    assert np.isnan(engine.log_likelihood_many(np.array([[np.nan, 0.0], [0.0, np.inf]]))).all()
+
+
+def test_names_identify_a_model(fit: R3DResults) -> None:
+    engines = [fit.to_engine(own(bend, names=names)) for names in (("level", "bend"), ("bend", "level"), ("a", "b"))]
+    assert len({engine.fingerprint() for engine in engines}) == 3
+    assert len({comparison_key_of(engine) for engine in engines}) == 1
+
+
+@kernel()
+def too_short(theta: Any, q: Any, m_minus: Any) -> Any:
+    return theta[0] + 0.0 * q[1:]
+
+
+@kernel()
+def scalar_value(theta: Any, q: Any, m_minus: Any) -> Any:
+    return theta[0]
+
+
+@kernel()
+def grows(theta: Any, q: Any, m_minus: Any) -> Any:
+    return theta[0] + 0.0 * (q if theta[0] < 1.0 else q[1:])
+
+
+def not_callable_so(theta: np.ndarray) -> np.ndarray:
+    return theta
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (too_short, r"'too_short' must return \(5,\), one value for each level, got \(4,\)"),
+        (too_short.py_func, r"'too_short' must return \(5,\).*got \(4,\)"),
+        (scalar_value, r"'scalar_value' must return \(5,\).*got \(\)"),
+        (lambda theta, q, m: [1.0, 2.0], r"must return \(5,\).*got \(2,\)"),
+        (lambda theta, q, m: np.array(["a"] * 5), "must return numbers"),
+        (lambda theta, q, m: q + 1j, "must return numbers"),
+        (not_callable_so, "'not_callable_so' cannot be evaluated at theta = .*TypeError"),
+        (lambda theta, q, m: q * math.nan, "not finite at the priors' medians"),
+    ],
+)
+def test_a_shape_that_does_not_fit(fit: R3DResults, function: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fit.to_engine(own(function))
+
+
+def test_a_shape_that_changes_is_never_read_beyond_its_end(fit: R3DResults) -> None:
+    """Right at the priors' medians, one value short elsewhere: NaN, which every sampler refuses by name."""
+    engine = fit.to_engine(own(grows))
+    thetas = np.array([[0.5, 0.0], [2.0, 0.0]])
+    assert math.isfinite(engine.log_likelihood(thetas[0]))
+    assert math.isnan(engine.log_likelihood(thetas[1]))
+    assert np.isnan(engine.log_likelihood_many(thetas)).tolist() == [False, True]
+    plain = fit.to_engine(own(grows.py_func))
+    with pytest.raises(ConfigError, match=r"must return \(5,\)"):
+        plain.log_likelihood(thetas[1])

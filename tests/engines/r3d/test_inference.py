@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from sciinf.core.errors import ConfigError, DataError
 from sciinf.engines.r3d import R3D, R3DResults, R3DSettings
 from sciinf.engines.r3d.draws import Drawing, critical_value
 from sciinf.engines.r3d.gini import gini
 from sciinf.engines.r3d.inference import range_weights
-from sciinf.engines.r3d.simulate import dgp1
+from sciinf.engines.r3d.simulate import dgp1, scalar
 
 DECILES = tuple(k / 10 for k in range(1, 10))
 Sets = Callable[[str], Any]
@@ -100,8 +102,48 @@ def test_nullity_and_homogeneity(fit: R3DResults) -> None:
     assert homogeneity[0].p_value > 0.05
     assert nullity[0].range == (0.1, 0.9)
     assert nullity[0].statistic == pytest.approx(np.abs(fit.params).max())
-    tilted = R3DResults(**{name: getattr(fit, name) for name in fit.__dataclass_fields__} | {"params": fit.params + 8.0 * fit.q_grid})
+    tilted = replace(fit, contributions=replace(fit.contributions, jump=fit.params + 8.0 * fit.q_grid))
     assert tilted.test_homogeneity()[0].p_value < 0.01
+
+
+@pytest.mark.parametrize("offset", [0.0, 5.1, 1e6])
+@pytest.mark.parametrize("studentized", [False, True])
+def test_homogeneity_of_a_curve_that_is_flat_to_rounding(offset: float, studentized: bool) -> None:
+    """One value per unit: every level is that value, so the curve less its mean is nothing but rounding, and so are its draws."""
+    for seed in range(5):
+        data = scalar(200, 1.0, np.random.default_rng(seed))
+        values = [part + offset for part in np.split(data.outcomes.values, data.outcomes.offsets[1:-1])]
+        made = R3D(data.x, values, settings=R3DSettings(q_grid=DECILES)).fit(0.6)
+        found = made.test_homogeneity(studentized=studentized, n_draws=99)[0]
+        assert (found.statistic, found.p_value, found.p_holm, found.critical_value) == (0.0, 1.0, 1.0, 0.0)
+        assert made.test_nullity(n_draws=99)[0].statistic == pytest.approx(np.abs(made.params).max())
+
+
+def test_levels_that_are_alike_do_not_hide_those_that_are_not() -> None:
+    """Three of nine levels are one column: their contrasts are left out where they vanish, and what differs is tested as before."""
+    data = dgp1(300, 25, 2.0, np.random.default_rng(7))
+    quantiles = data.outcomes.quantiles(np.array(DECILES), "type7")
+    quantiles[data.x >= 0.0] += 8.0 * np.array(DECILES)
+    alike = quantiles.copy()
+    alike[:, :3] = quantiles[:, :1]
+    made = R3D.from_quantiles(data.x, alike, settings=R3DSettings(q_grid=DECILES)).fit(0.6, cov_type="HC0")
+    for studentized in (False, True):
+        first, whole = made.test_homogeneity([(0.1, 0.3), (0.1, 0.9)], studentized=studentized, n_draws=999)
+        assert (first.statistic, first.p_value) == (0.0, 1.0)
+        assert whole.p_value < 0.01
+
+
+def test_a_curve_without_any_error() -> None:
+    """Every unit holds zeros: the effect is zero for certain, and no band can be in units of its standard error."""
+    x = np.linspace(-1.0, 1.0, 80)
+    made = R3D(x, [np.zeros(1)] * 80, settings=R3DSettings(q_grid=(0.25, 0.5, 0.75))).fit(0.5)
+    for studentized in (False, True):
+        for test in (made.test_nullity, made.test_homogeneity):
+            found = test(studentized=studentized, n_draws=99)[0]
+            assert (found.statistic, found.p_value) == (0.0, 1.0)
+    assert made.conf_band(n_draws=99).critical_value == 0.0
+    with pytest.raises(DataError, match=r"standard error of the effect is zero at 3 levels.*studentized=False"):
+        made.conf_band(studentized=True)
 
 
 def test_several_ranges_share_draws_and_are_adjusted(fit: R3DResults) -> None:
@@ -129,6 +171,28 @@ def test_averages(fit: R3DResults) -> None:
     single = fit.average_effect([(0.1, 0.9)], simultaneous=True, n_draws=40_000)
     assert single.critical_value == pytest.approx(stats.norm.ppf(0.975), abs=0.04)
     assert fit.average_effect(use_t=True).critical_value == pytest.approx(stats.t.ppf(0.975, fit.nu_eff))
+    assert_allclose(found.tvalues, found.estimate / found.se)
+    assert_allclose(found.pvalues, 2 * stats.norm.sf(np.abs(found.tvalues)))
+    assert_allclose(fit.average_effect(use_t=True).pvalues, 2 * stats.t.sf(np.abs(found.tvalues[:1]), fit.nu_eff))
+    # the interval's end is zero exactly where p is alpha
+    assert ((found.lower < 0.0) & (found.upper > 0.0)).tolist() == (found.pvalues > 0.05).tolist()
+    rng = np.random.default_rng(1)
+    drawn = fit.average_effect([(0.1, 0.9)], simultaneous=True, draws="multiplier", n_draws=20_000)
+    given = fit.average_effect([(0.1, 0.9)], simultaneous=True, xi=rng.standard_normal((fit.nobs, 20_000)))
+    assert drawn.critical_value == pytest.approx(given.critical_value, abs=0.1)  # two samples of 2e4: errors of .02 each
+
+
+def test_given_multipliers_leave_nothing_to_draw(fit: R3DResults) -> None:
+    xi = np.random.default_rng(1).standard_normal((fit.nobs, 99))
+    band = fit.conf_band(xi=xi)
+    assert band.n_draws == 99
+    assert fit.conf_band(xi=xi, n_draws=99, draws="multiplier").critical_value == band.critical_value
+    for options, names in (({"n_draws": 5000}, "n_draws"), ({"seed": 3}, "seed"), ({"n_draws": 5000, "seed": 3}, "n_draws and seed")):
+        for call in (fit.conf_band, fit.test_nullity, fit.test_homogeneity, fit.gini_test, fit.average_effect):
+            with pytest.raises(ConfigError, match=f"xi are the draws themselves, 99 of them: leave out {names}"):
+                call(xi=xi, **options)
+    with pytest.raises(ConfigError, match="one row for each of the 300 units"):
+        fit.conf_band(xi=xi[:-1])
 
 
 @given(st.lists(st.integers(1, 999).map(lambda k: k / 1000), min_size=4, max_size=20, unique=True))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import inspect
+import re
+import tomllib
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,9 @@ import numpy as np
 import pytest
 
 from sciinf.core.errors import ConfigError, DataError
-from sciinf.engines.r3d import R3D, R3DSettings
-from sciinf.engines.r3d.presets import TEMPLATE, fit_from_config, from_config, input_files
+from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings
+from sciinf.engines.r3d.effect_statistic import COARSE
+from sciinf.engines.r3d.presets import _COLUMNS, _EFFECT, _FILES, _FIT, _SETTINGS, TEMPLATE, fit_from_config, from_config, input_files
 from sciinf.engines.r3d.simulate import dgp1
 
 DECILES = [k / 10 for k in range(1, 10)]
@@ -44,7 +49,9 @@ def test_tables_are_the_model(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         direct = R3D(DATA.x, DATA.outcomes, settings=R3DSettings(q_grid=tuple(DECILES))).fit(0.6).to_engine("shift", q=(0.3, 0.5, 0.7))
-    assert engine.comparison_key() == direct.comparison_key() or np.allclose(engine.statistic, direct.statistic, rtol=1e-12)
+    # not the same bytes: labels as text sort u0, u1, u10, and sums over units run in that order
+    assert np.allclose(engine.statistic, direct.statistic, rtol=1e-12)
+    assert engine.fit is not None
     assert np.allclose(engine.covariance, direct.covariance, rtol=1e-10)
 
 
@@ -70,6 +77,10 @@ def test_a_stored_fit(folder: Path) -> None:
     assert from_config(stored, base=folder, data={}).fingerprint() == from_config(table(), base=folder, data={}).fingerprint()
     with pytest.raises(ConfigError, match=r"leave out cutoff, \[engine.fit\]"):
         from_config({"data": {"results": "fit.h5", "cutoff": 0.0}, "fit": {}}, base=folder, data={})
+    with pytest.raises(ConfigError, match=r"leave out units"):  # also where it is given on the command line
+        from_config({"data": {"results": "fit.h5"}}, base=folder, data={"units": folder / "units.csv"})
+    with pytest.raises(ConfigError, match=r"leave out observations, units"):
+        from_config({"data": table()["data"]}, base=folder, data={"results": folder / "fit.h5"})
 
 
 def test_input_files(folder: Path) -> None:
@@ -118,17 +129,22 @@ def test_bad_files(folder: Path, content: bytes, message: str) -> None:
         from_config(table(), base=folder, data={})
 
 
-def test_the_template_names_every_key() -> None:
-    for key in (
-        "observations",
-        "treatment",
-        "weight",
-        "cluster",
-        "results",
-        "bandwidth_den",
-        "coverage_rule",
-        "projection_weights",
-        "n_components",
-        "nu",
-    ):
-        assert f"{key} = " in TEMPLATE or f"{key} =" in TEMPLATE or key in TEMPLATE
+def test_the_template_is_every_key_and_its_default() -> None:
+    """Uncommented, line by line, it holds all keys that are read and no other, and what it shows as a default is the default."""
+    lines = [line.removeprefix("# ") for line in TEMPLATE.splitlines() if line.startswith(("[", "# ")) or " = " in line]
+    text = "\n".join(line for line in lines if line.startswith("[") or re.match(r"[a-z_]+ = ", line))
+    read = tomllib.loads(text)
+    engine = read["engine"]
+    assert set(engine["data"]) == {*_FILES, *_COLUMNS, "cutoff"}
+    assert set(engine["fit"]) == {*_SETTINGS, *_FIT}
+    assert set(engine["effect"]) == set(_EFFECT)
+    defaults = {item.name: item.default for item in fields(R3DSettings)}
+    for key in ("method", "p", "s", "kernel", "quantile_rule", "projection_weights"):
+        assert engine["fit"][key] == defaults[key]
+    columns = {item.name: item.default for item in fields(FrameColumns)}
+    for key in ("unit", "value", "running_variable"):
+        assert engine["data"][key] == columns[key]
+    signature = inspect.signature(R3D.fit).parameters
+    for key in ("bandwidth", "regularise", "coverage_rule"):
+        assert engine["fit"][key] == signature[key].default
+    assert tuple(engine["effect"]["q"]) == COARSE
