@@ -46,7 +46,7 @@ def estimate(model: R3D, info: BandwidthInfo, cov: CovType) -> R3DResults:
     treatment, denominator = _first_stage(model, info, (plus, minus))
     cluster = None if model.cluster is None else np.unique(model.cluster, return_inverse=True)[1]
     outcome = part((plus, minus), residuals, settings.p)
-    contributions = Contributions(outcome, m_plus - m_minus, treatment, denominator, cluster, model.labels)
+    contributions = Contributions(outcome, m_plus - m_minus, treatment, denominator, cluster, model.design.names)
     first_stage_t = None if denominator is None else _first_stage_t(contributions, cov)
     notes = _notes(model, info, contributions, first_stage_t)
     found = R3DResults(

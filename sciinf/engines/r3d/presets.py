@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
 from sciinf.core.user_paths import user_path, what_is_at
-from sciinf.engines.r3d.data import FrameColumns
+from sciinf.engines.r3d.columns import FrameColumns
 from sciinf.engines.r3d.effect import R3DEffectEngine
 from sciinf.engines.r3d.model import R3D
 from sciinf.engines.r3d.results import R3DResults

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sciinf.core.errors import ConfigError, DataError, DataTypeError, SciinfWarning
-from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings, RaggedSample, UnitQuantiles
+from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings, RaggedSample, UnitQuantiles, extract_quantiles
 from sciinf.engines.r3d.simulate import dgp1
 
 RNG = np.random.default_rng(1)
@@ -62,11 +62,11 @@ GOOD = {"values": np.arange(6.0), "offsets": np.array([0, 2, 6])}
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"values": with_bad(np.arange(6.0), 4, np.nan)}, DataError, "values must be finite.*position 4.*1 such.*unit 1"),
+        ({"values": with_bad(np.arange(6.0), 4, np.nan)}, DataError, r"values must be finite: nan at position 4 \(unit 1\), 1 such"),
         ({"values": with_bad(np.arange(6.0), 0, np.inf)}, DataError, "inf at position 0.*unit 0"),
         ({"values": np.array(list("abcdef"))}, DataTypeError, "values must hold real numbers, got dtype <U1"),
         ({"values": np.arange(6) * 1j}, DataTypeError, "complex128"),
-        ({"values": np.array([1, 2, "x", 4, 5, 6], dtype=object)}, DataTypeError, "dtype object.*index 2"),
+        ({"values": np.array([1, 2, "x", 4, 5, 6], dtype=object)}, DataTypeError, "dtype object; the first such value is 'x' at unit 1"),
         ({"offsets": np.array([0, 2, 5])}, DataError, r"from 0 to the number of values, \(6,\); got 0 to 5"),
         ({"offsets": np.array([0, 5, 2, 6])}, DataError, "must increase; they fall after unit 1"),
         ({"offsets": np.array([0, 2, 2, 6])}, DataError, "at least one value; none in: 1"),
@@ -96,10 +96,16 @@ def test_bad_tables() -> None:
         RaggedSample.from_list([[1.0], []])
     with pytest.raises(DataError, match="not in unit 1"):
         RaggedSample.from_list([[1.0], [2.0, 3.0]], [[1.0], [1.0]])
-    with pytest.raises(DataTypeError, match=r"unit 1: .*dtype"):
+    with pytest.raises(DataTypeError, match=r"unit 1: outcomes must hold real numbers, got dtype <U1"):
         RaggedSample.from_list([[1.0], ["a"]])
-    with pytest.raises(DataTypeError, match="integers or text, got None"):
-        RaggedSample.from_long(np.array([1, None], dtype=object), [1.0, 2.0])
+    with pytest.raises(DataError, match=r"unit 1: weights contains missing values: the first is at position 0 \(index 0\), 1 in all"):
+        RaggedSample.from_list([[1.0], [2.0]], [[1.0], np.ma.masked_array([1.0], [True])])
+    with pytest.raises(DataError, match=r"weights must be finite: nan at position 1 \(unit 8\)"):  # the row, not the place once sorted
+        RaggedSample.from_long([9, 8, 9], [1.0, 3.0, 2.0], [1.0, np.nan, 1.0])
+    with pytest.raises(DataTypeError, match="weights must hold real numbers, got dtype <U1"):
+        RaggedSample.from_long([9, 8, 9], [1.0, 3.0, 2.0], ["a", "b", "c"])
+    with pytest.raises(DataError, match="no row"):
+        RaggedSample.from_long(np.array([], dtype=int), [])
 
 
 # ---- tables ----
@@ -134,6 +140,90 @@ def test_from_frame_takes_pandas_frames() -> None:
     assert fit.denominator == pytest.approx(0.75)
 
 
+# ---- which running variable belongs to which sample ----
+
+N_TEXT = 300
+TEXT = np.array([f"s{i}" for i in range(N_TEXT)])  # "s10" sorts before "s2"
+TEXT_DATA = dgp1(N_TEXT, 25, 1.0, np.random.default_rng(21))
+ASKED = R3DSettings(q_grid=(0.1, 0.5, 0.9))
+
+
+def forms() -> dict[str, Any]:
+    """The same units as samples and tables of quantiles that name them, in the orders that they come in."""
+    order = np.random.default_rng(5).permutation(N_TEXT)
+    named = RaggedSample(TEXT_DATA.outcomes.values, TEXT_DATA.outcomes.offsets, labels=TEXT)
+    long = RaggedSample.from_long(np.repeat(TEXT, 25), TEXT_DATA.outcomes.values)
+    return {
+        "as they are": named,
+        "of a long table": long,
+        "shuffled": named.take(order),
+        "quantiles": extract_quantiles([named], ASKED.q_grid),
+        "quantiles, shuffled": extract_quantiles([named], ASKED.q_grid).take(order),
+    }
+
+
+@pytest.mark.parametrize("form", forms())
+def test_outcomes_that_name_their_units_are_joined_by_label(form: str) -> None:
+    """In whatever order: the figures of the list, which has the order of x; without labels no figure at all."""
+    outcomes = forms()[form]
+    right = R3D(TEXT_DATA.x, np.split(TEXT_DATA.outcomes.values, N_TEXT), settings=ASKED).fit(0.6)
+    joined = R3D(TEXT_DATA.x, outcomes, settings=ASKED, labels=TEXT)
+    assert np.array_equal(joined.fit(0.6).params, right.params)
+    assert joined.outcomes.labels.tolist() == joined.labels.tolist() == TEXT.tolist()
+    table = {"unit": TEXT, "x": TEXT_DATA.x}
+    assert np.array_equal(R3D.from_frame(outcomes, table, settings=ASKED).fit(0.6).params, right.params)
+    places = np.random.default_rng(6).permutation(N_TEXT)
+    moved = R3D.from_frame(outcomes, {key: value[places] for key, value in table.items()}, settings=ASKED)
+    assert_allclose(moved.fit(0.6).params, right.params, rtol=1e-10)
+    with pytest.raises(DataError, match=r"outcomes name their units \(s\d+, .*300 in all.*labels=.*from_frame"):
+        R3D(TEXT_DATA.x, outcomes, settings=ASKED)
+
+
+def test_what_the_join_prevents() -> None:
+    """Control: units in the order of their sorted labels against x in its own give another curve altogether."""
+    right = R3D(TEXT_DATA.x, forms()["as they are"], settings=ASKED, labels=TEXT).fit(0.6)
+    wrong = R3D(TEXT_DATA.x, forms()["of a long table"], settings=ASKED, labels=np.sort(TEXT)).fit(0.6)
+    assert np.abs(wrong.params - right.params).max() > 0.3
+
+
+def test_numbers_in_order_are_places_and_others_are_not() -> None:
+    values, offsets = np.concatenate(VALUES), 12 * np.arange(62)
+    plain = model().fit(0.8).params
+    in_order = RaggedSample(values, offsets, labels=np.arange(61))
+    assert np.array_equal(model(outcomes=in_order).fit(0.8).params, plain)
+    assert np.array_equal(model(outcomes=RaggedSample(values, offsets)).fit(0.8).params, plain)
+    for labels in (np.arange(61) + 1, np.arange(61)[::-1], np.arange(61).astype(str)):
+        with pytest.raises(DataError, match="labels="):
+            model(outcomes=RaggedSample(values, offsets, labels=labels))
+
+
+def test_labels_of_a_list_are_its_names() -> None:
+    names = np.array([f"u{i}" for i in range(61)])[::-1]
+    made = model(labels=names)
+    assert made.labels.tolist() == names.tolist()
+    assert np.array_equal(made.fit(0.8).params, model().fit(0.8).params)
+    assert R3D.from_quantiles(X, model().quantiles, settings=QUARTILES, labels=names).labels.tolist() == names.tolist()
+    with pytest.raises(DataError, match=r"labels must be \(61,\)"):
+        model(labels=names[:-1])
+    with pytest.raises(DataError, match=r"finite: nan at position 3 \(unit u57\)"):
+        model(labels=names, x=with_bad(X, 3, np.nan))
+
+
+def test_labels_that_do_not_match() -> None:
+    named = forms()["as they are"]
+    fewer = np.where(np.arange(N_TEXT) < 7, np.array("t"), TEXT).astype("U4")
+    with pytest.raises(DataError, match="labels must have one row per unit; repeated: t"):
+        R3D(TEXT_DATA.x, named, labels=fewer)
+    others = np.array([f"t{i}" if i < 7 else name for i, name in enumerate(TEXT)])
+    both = r"not in labels: s0, s1, s2, s3, s4, ... \(7 in all\); units of labels without any observation: t0, t1, t2, t3, t4, ... \(7"
+    with pytest.raises(DataError, match=both):
+        R3D(TEXT_DATA.x, named, labels=others)
+    with pytest.raises(DataTypeError, match="different kinds: <U4 in the outcomes, int64 in labels"):
+        R3D(TEXT_DATA.x, named, labels=np.arange(N_TEXT))
+    with pytest.raises(DataError, match=r"no labels, so they cannot be joined to the table of units.*labels="):
+        R3D.from_frame(TEXT_DATA.outcomes, {"unit": np.arange(N_TEXT), "x": TEXT_DATA.x})
+
+
 def test_bad_frames() -> None:
     observations, units = tables()
     with pytest.raises(ConfigError, match=r"observations has no column 'zz'.*'z'"):
@@ -164,7 +254,7 @@ def test_from_quantiles() -> None:
         R3D.from_quantiles(X, np.where(np.arange(len(X))[:, None] == 5, table[:, ::-1], table), settings=QUARTILES)
     with pytest.raises(DataError, match=r"shape \(n, 3\)"):
         R3D.from_quantiles(X, table[:, :2], settings=QUARTILES)
-    finer = UnitQuantiles.of(RaggedSample.from_list(VALUES).quantiles(np.arange(1, 20) / 20), np.arange(1, 20) / 20, None, "type7")
+    finer = UnitQuantiles(None, np.arange(1, 20) / 20, RaggedSample.from_list(VALUES).quantiles(np.arange(1, 20) / 20))
     assert np.array_equal(model(outcomes=finer).fit(0.8).params, fit.params)
     with pytest.raises(DataError, match=r"do not hold the levels 0.33"):
         model(outcomes=finer, settings=R3DSettings(q_grid=(0.25, 0.33))).fit(0.8)

@@ -74,7 +74,7 @@ def test_a_scale_without_its_cutoff_is_another_question() -> None:
 
 def test_the_order_of_units() -> None:
     order = np.random.default_rng(1).permutation(300)
-    fit = R3D(DATA.x[order], DATA.outcomes.take(order), settings=SETTINGS).fit()
+    fit = R3D(DATA.x[order], DATA.outcomes.take(order), settings=SETTINGS, labels=order).fit()
     assert_allclose(fit.params, BASE.params, rtol=1e-10)
     assert_allclose(fit.cov_params(), BASE.cov_params(), rtol=1e-8)
 

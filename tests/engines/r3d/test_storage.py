@@ -94,10 +94,10 @@ def fits() -> dict[str, R3DResults]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
-            "sharp": R3D(DATA.x, SAMPLE, settings=chosen).fit(),
-            "fuzzy": R3D(DATA.x, SAMPLE, treatment=share, settings=chosen).fit(),
-            "comply": R3D(DATA.x, SAMPLE, treatment=1.0 * (DATA.x >= 0), settings=chosen).fit(0.7),
-            "levels": R3D(DATA.x, SAMPLE, cluster=np.arange(120) // 4, settings=simple).fit("mse"),
+            "sharp": R3D(DATA.x, SAMPLE, labels=LABELS, settings=chosen).fit(),
+            "fuzzy": R3D(DATA.x, SAMPLE, labels=LABELS, treatment=share, settings=chosen).fit(),
+            "comply": R3D(DATA.x, SAMPLE, labels=LABELS, treatment=1.0 * (DATA.x >= 0), settings=chosen).fit(0.7),
+            "levels": R3D(DATA.x, SAMPLE, labels=LABELS, cluster=np.arange(120) // 4, settings=simple).fit("mse"),
         }
 
 
