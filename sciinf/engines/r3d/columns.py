@@ -118,7 +118,7 @@ def _of_objects(name: str, labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def real_column(name: str, values: ArrayLike, *, length: int | None = None, where: Callable[[int], str] = "index {}".format) -> FloatArray:
-    """``values`` as a finite, C-contiguous (length,) float64 array; not copied where it is one already.
+    """``values`` as a finite, C-contiguous (length,) float64 array; not copied where it is one already, and writeable.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def real_column(name: str, values: ArrayLike, *, length: int | None = None, wher
     DataError
         If the length differs or a value is missing or not finite; names the first unit, its position and the count.
     """
-    if type(values) is np.ndarray and values.dtype == np.float64 and values.flags.c_contiguous:
+    if type(values) is np.ndarray and values.dtype == np.float64 and values.flags.c_contiguous and values.flags.writeable:
         column: FloatArray = values
     else:
         raw = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)

@@ -56,6 +56,16 @@ def test_contiguous_values_are_not_copied() -> None:
     assert model(x=X).x is X
 
 
+def test_arrays_may_be_read_only() -> None:
+    """As those of pandas frames and of memory maps are."""
+    values, weights = np.arange(6.0), np.ones(6)
+    for array in (values, weights):
+        array.flags.writeable = False
+    sample = RaggedSample(values, np.array([0, 2, 6]), weights)
+    assert sample.means().tolist() == [0.5, 3.5]
+    assert sample.unweighted().quantiles([0.5]).ravel().tolist() == sample.quantiles([0.5]).ravel().tolist() == [0.5, 3.5]
+
+
 GOOD = {"values": np.arange(6.0), "offsets": np.array([0, 2, 6])}
 
 
