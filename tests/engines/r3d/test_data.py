@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sciinf.core.errors import ConfigError, DataError, DataTypeError, SciinfWarning
-from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings, RaggedSample, UnitQuantiles, extract_quantiles
+from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings, R3DWarning, RaggedSample, UnitQuantiles, extract_quantiles
 from sciinf.engines.r3d.simulate import dgp1
 
 RNG = np.random.default_rng(1)
@@ -288,6 +291,18 @@ def test_from_quantiles() -> None:
         ({"treatment": X}, DataError, r"in \[0, 1\]; unit 0 has -1"),
         ({"treatment": np.ones(61)}, DataError, "treatment is 1 in every unit"),
         ({"treatment": np.ones(60)}, DataError, r"treatment must have shape \(61,\)"),
+        ({"x": X * 1j}, DataTypeError, "running variable must hold real numbers, got dtype complex128, from unit 0 on"),
+        ({"x": with_bad(X.astype(object), 1, None)}, DataError, r"variable contains missing values: .*position 1 \(unit 1\), 1 in all"),
+        ({"x": with_bad(X.astype(object), 2, Decimal(1))}, DataTypeError, r"dtype object; .*Decimal\('1'\) at unit 2"),
+        ({"x": X.astype(object)}, DataTypeError, "dtype object; give the numbers as float64"),
+        ({"x": np.ma.masked_array(X, X < -0.9)}, DataError, r"contains missing values: the first is at position 0 \(unit 0\), 3 in all"),
+        ({"x": X[:, None]}, DataError, r"shape \(61,\), got \(61, 1\)"),
+        ({"treatment": with_bad(0.5 * (X > 0.0), 7, np.nan)}, DataError, r"treatment must be finite: nan at position 7 \(unit 7\)"),
+        ({"treatment": np.full(61, "yes")}, DataTypeError, "treatment must hold real numbers, got dtype <U3"),
+        ({"treatment": with_bad((X > 0.0).astype(object), 1, None)}, DataError, r"treatment contains missing .*unit 1"),
+        ({"cluster": with_bad(np.arange(61).astype(float), 4, np.nan)}, DataError, "cluster contains missing values: .*nan at position 4"),
+        ({"cluster": np.ma.masked_array(np.arange(61), X == 0.0)}, DataError, "cluster contains missing values: .*position 30"),
+        ({"cluster": ["a", 1] * 30 + ["a"]}, DataTypeError, "integers or text, got both .1 and 'a'."),
         ({"cluster": np.arange(60)}, DataError, "cluster must have one label for each of the 61 units, got 60"),
         ({"cluster": (X >= 0.0).astype(int)}, DataError, "plus side has 1 cluster"),
         ({"cluster": X}, DataTypeError, "cluster must be integers or text"),
@@ -352,6 +367,7 @@ FUZZY = {"treatment": (X >= 0.0) * 0.75}
         ({"method": "simple"}, {"bandwidth": [0.5, 0.6, 0.05]}, DataError, "plus side at q = 0.75"),
         ({"p": 5}, {"bandwidth": 0.15}, DataError, "order p = 5 needs at least 7"),
         ({"x": np.round(X)}, {"bandwidth": 0.9}, DataError, "distinct values"),
+        ({"cluster": np.where(np.abs(X) < 0.5, X > 0.0, np.arange(61) + 2)}, {"bandwidth": 0.4}, DataError, r"side has 1 cluster\(s\)"),
     ],
 )
 def test_bad_fits(change: dict[str, Any], options: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -381,6 +397,24 @@ def test_a_unit_that_determines_its_own_fit() -> None:
     for cov_type in ("HC2", "HC3"):
         with pytest.raises(DataError, match=r"unit 20 on the plus side determines its own fit.*cov_type='HC0'"):
             made.fit(1.0, cov_type=cov_type)
+
+
+@pytest.mark.filterwarnings("ignore:the running variable has")
+def test_a_unit_that_determines_its_own_fit_at_one_bandwidth_of_several() -> None:
+    x = np.concatenate([np.full(20, 0.1), [0.5], np.linspace(0.55, 1.0, 10), -np.linspace(0.01, 1.0, 20)])
+    values = [RNG.normal(0.0, 1.0, 50) for _ in x]
+    made = R3D(x, values, settings=R3DSettings(q_grid=(0.4, 0.6), method="simple", kernel="uniform", p=1))
+    with pytest.raises(DataError, match="unit 20 on the plus side determines its own fit"):
+        made.fit([0.9, 0.5])
+    assert (made.fit([0.9, 0.8]).bse > 0.0).all()
+
+
+def test_a_first_stage_with_too_few_values_of_the_running_variable() -> None:
+    """Enough for the outcome at h = .9, not for the treatment at its own bandwidth."""
+    x = np.where(np.abs(X) < 0.5, np.sign(X + 1e-9) * 0.2, X)
+    made = model(x=x, treatment=(X >= 0.0) * 0.75)
+    with pytest.raises(DataError, match=r"at least 3 distinct values .* on the plus side within h = 0\.45, got 1"):
+        made.fit(0.9, bandwidth_den=0.45)
 
 
 def test_no_jump_of_the_treatment() -> None:
@@ -432,7 +466,7 @@ def test_warnings() -> None:
         R3D(data.x, data.outcomes, settings=QUARTILES).fit(0.8)
     single = R3D(data.x, [[row] for row in data.x], settings=R3DSettings(q_grid=(0.5,)))
     single.fit(0.8, cov_type="HC0")  # one value per unit: classical, silent
-    with pytest.warns(SciinfWarning, match=r"1[01] distinct values among the 2[02]0"):
+    with pytest.warns(SciinfWarning, match=r"[89] distinct values among the 1[68]0 units of the \w+ side within"):
         R3D(np.repeat(np.linspace(-1.1, 1.0, 22), 20), [np.arange(30.0)] * 440, settings=QUARTILES).fit(0.8)
     noisy = np.where(np.random.default_rng(4).uniform(size=61) < 0.5 + 0.05 * (X >= 0.0), 1.0, 0.0)
     with pytest.warns(SciinfWarning, match="weak first stage"):
@@ -440,3 +474,167 @@ def test_warnings() -> None:
     atoms = [np.round(RNG.poisson(1.0, 40)).astype(float) for _ in range(61)]
     with pytest.warns(SciinfWarning, match="atoms"):
         model(outcomes=atoms, settings=R3DSettings(q_grid=tuple(np.arange(1, 20) / 20))).fit(0.8)
+
+
+def clean(n: int = 200, n_i: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Continuous data with a kink of curvature at the cutoff, so that no bandwidth is cut off, and with large units."""
+    rng = np.random.default_rng(31)
+    x = rng.uniform(-1.0, 1.0, n)
+    level = np.where(x >= 0.0, 1.0 + 4.0 * x**2, -4.0 * x**2) + rng.normal(0.0, 0.2, n)
+    return x, level[:, None] + rng.normal(0.0, 1.0, (n, n_i))
+
+
+def fit_in_silence(x: np.ndarray, outcomes: Any, settings: R3DSettings, **options: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert R3D(x, outcomes, settings=settings, **options).fit().notes == ()
+
+
+@pytest.mark.parametrize("rule", ["type7", "inverted_cdf"])
+@pytest.mark.parametrize("n_i", [20, 60])
+def test_clean_data_are_silent(rule: Any, n_i: int) -> None:
+    """Few values and 99 levels share order statistics by construction: no atoms. As samples and as tables, sharp and fuzzy."""
+    x, values = clean(n_i=n_i)
+    settings = R3DSettings(quantile_rule=rule)
+    sample = RaggedSample.from_list(list(values))
+    fit_in_silence(x, sample, settings)
+    fit_in_silence(x, extract_quantiles([sample], settings.q_grid, rule), settings)
+    fit_in_silence(x, sample, settings, treatment=np.where(x >= 0.0, 0.9, 0.1) + 0.1 * np.sin(x * 40.0))
+
+
+@pytest.mark.parametrize("rule", ["type7", "inverted_cdf"])
+def test_heavy_weights_are_no_atoms(rule: Any) -> None:
+    """One value in ten with nearly all the weight spans many levels; rounded to whole numbers the values are atoms all the same."""
+    x, values = clean()
+    weights = np.where(np.arange(60) % 10 == 0, 50.0, 1.0) * np.ones_like(values)
+    settings = R3DSettings(quantile_rule=rule)
+    fit_in_silence(x, RaggedSample.from_list(list(values), list(weights)), settings)
+    rounded = RaggedSample.from_list(list(np.round(values)), list(weights))
+    with pytest.warns(R3DWarning, match="atoms: at"):
+        R3D(x, rounded, settings=settings).fit()
+    with pytest.warns(R3DWarning, match="atoms: at"):
+        R3D(x, rounded.unweighted(), settings=settings).fit()
+
+
+def test_mass_points_are_counted_within_the_bandwidth() -> None:
+    """Forty places on a side, seven of them near: as few as seven for the fit."""
+    x = np.tile(np.concatenate([-np.arange(1, 41), np.arange(40)]), 6).astype(float)
+    values = np.random.default_rng(5).normal(0.0, 1.0, (480, 60))
+    made = R3D(x, list(values), settings=QUARTILES)
+    with pytest.warns(R3DWarning) as told:
+        made.fit(6.5)
+    ends = ("7 distinct values among the 42 units of the plus", "6 distinct values among the 36 units of the minus")
+    assert [str(one.message) for one in told] == [f"the running variable has {end} side within the bandwidth" for end in ends]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.fit(30.0)
+
+
+def test_the_cap_of_the_treatment_s_bandwidth() -> None:
+    """A treatment whose two sides are mirror images has no difference of curvature to bound its bandwidth; the outcome has one."""
+    half = np.linspace(0.01, 1.0, 100)
+    x = np.concatenate([-half, half])
+    noise = np.tile(0.1 * np.sin(1e3 * half), 2)
+    level = np.where(x >= 0.0, 4.0, -4.0) * x**2
+    values = [u + np.linspace(0.0, 1.0, 30) for u in level + np.random.default_rng(3).normal(0.0, 0.2, 200)]
+    made = R3D(x, values, treatment=np.where(x >= 0.0, 0.8, 0.2) + noise, settings=QUARTILES)
+    with pytest.warns(R3DWarning, match="bandwidth of the treatment is cut off at the range of the shorter side"):
+        made.fit(regularise=False)
+
+
+# ---- missing values, types of labels, names of columns ----
+
+
+def test_missing_values_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    observations, units = tables()
+    frame = pandas.DataFrame(units)
+    for name, column in (("x", pandas.array(X, dtype="Float64")), ("t", pandas.array((X > 0) * 1, dtype="Int64"))):
+        column[3] = pandas.NA
+        columns = FrameColumns(treatment="t")
+        with pytest.raises(DataError, match=rf"\(units\['{name}'\]\) (contains missing|must be finite).*position 3 \(unit u03\)"):
+            R3D.from_frame(observations, frame.assign(**{name: column}), columns=columns)
+    labels = frame["unit"].astype("string")
+    labels[2] = pandas.NA
+    with pytest.raises(DataError, match=r"units\['unit'\] contains missing values: the first is at position 2"):
+        R3D.from_frame(observations, frame.assign(unit=labels))
+    long = pandas.DataFrame(observations)
+    long["z"] = long["z"].astype("Float64").where(long.index != 14)
+    with pytest.raises(DataError, match=r"observations\['z'\] (contains missing|must be finite).*position 14 \(unit u01\)"):
+        R3D.from_frame(long, frame)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "error", "message"),
+    [
+        (1, {"x": with_bad(X, 3, np.nan)}, DataError, r"running variable \(units\['x'\]\) must be finite: nan at position 3 \(unit u03\)"),
+        (1, {"x": np.ma.masked_array(X, X > 0.9)}, DataError, r"running variable \(units\['x'\]\) contains missing .*unit u58"),
+        (1, {"t": np.full(61, "a")}, DataTypeError, r"treatment \(units\['t'\]\) must hold real numbers, got dtype <U1, from unit u00"),
+        (1, {"g": np.arange(60)}, DataError, "cluster must have one label for each of the 61 units, got 60"),
+        (1, {"x": X[:-1]}, DataError, r"running variable \(units\['x'\]\) must have shape \(61,\), got \(60,\)"),
+        (0, {"z": np.full(732, "a")}, DataTypeError, r"observations\['z'\] must hold real numbers, got dtype <U1"),
+        (0, {"w": with_bad(np.ones(732), 13, np.nan)}, DataError, r"observations\['w'\] must be finite: nan at position 13 \(unit u01\)"),
+        (0, {"w": with_bad(np.ones(732), 13, -1.0)}, DataError, "weights must not be negative; unit u01 has -1"),
+        (0, {"w": np.repeat(np.arange(61) != 5, 12) * 1.0}, DataError, "sum to 0; they do in: u05"),
+        (0, {"w": np.full(732, "a")}, DataTypeError, r"observations\['w'\] must hold real numbers"),
+        (0, {"unit": np.arange(731)}, DataError, r"observations\['z'\] must have shape \(731,\), got \(732,\)"),
+    ],
+)
+def test_bad_columns_are_named(table: int, change: dict[str, Any], error: type[Exception], message: str) -> None:
+    given = list(tables())
+    given[table] = given[table] | change
+    with pytest.raises(error, match=message):
+        R3D.from_frame(*given, columns=FrameColumns(weight="w", treatment="t", cluster="g"), settings=QUARTILES)
+
+
+def test_labels_in_bytes_are_text(tmp_path: Path) -> None:
+    """As HDF5 stores them; both as an array of bytes and as objects."""
+    for labels in (np.array(["ä".encode(), b"b"]), np.array(["ä".encode(), b"b"], dtype=object)):
+        sample = RaggedSample(np.arange(4.0), np.array([0, 2, 4]), labels=labels)
+        assert sample.labels.tolist() == ["ä", "b"]
+        table = extract_quantiles([sample], (0.5,))
+        table.save(tmp_path / "table.h5")
+        assert UnitQuantiles.load(tmp_path / "table.h5").labels.tolist() == ["b", "ä"]
+    with pytest.raises(DataTypeError, match="not UTF-8"):
+        RaggedSample(np.arange(2.0), np.array([0, 2]), labels=np.array([b"\xff"]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([2**63], dtype=np.uint64), "64 bits, signed"),
+        (np.array([True]), "got dtype bool"),
+        (np.array([1.5]), "not whole"),
+        (np.array([1.5], dtype=object), "not whole"),
+        (np.array([(1, 2)], dtype=[("a", int), ("b", int)]), "integers .* or text"),
+        (np.array([Decimal(1)]), r"got Decimal\('1'\)"),
+    ],
+)
+def test_labels_of_other_types(labels: np.ndarray, message: str) -> None:
+    with pytest.raises(DataTypeError, match=message):
+        RaggedSample(np.arange(2.0), np.array([0, 2]), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"q_grid": (0.9, 0.1)}, ConfigError, "increase strictly, got 0.9 before 0.1"),
+        ({"labels": np.array([3, 3])}, DataError, "only once; repeated: 3"),
+        ({"labels": np.array([3])}, DataError, r"labels must be \(2,\)"),
+        ({"rule": "type_7"}, ConfigError, "no quantile_rule 'type_7'"),
+        ({"counts": np.array(["a", "b"])}, DataTypeError, "counts must hold real numbers"),
+        ({"counts": np.array([5.0, 12.7])}, DataError, "positive integers, numbers of values; unit 1 has 12.7"),
+        ({"counts": np.array([5, -3])}, DataError, "unit 1 has -3"),
+        ({"means": np.array([np.nan, 1.0])}, DataError, r"means must be finite: nan at position 0 \(unit 0\)"),
+        ({"quantiles": np.array([[0.0, np.nan], [0.0, 1.0]])}, DataError, "quantiles must be finite"),
+    ],
+)
+def test_bad_tables_of_quantiles(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    good: dict[str, Any] = {"labels": np.arange(2), "q_grid": (0.1, 0.9), "quantiles": np.array([[0.0, 1.0], [0.0, 1.0]])}
+    UnitQuantiles(**good)
+    with pytest.raises(error, match=message):
+        UnitQuantiles(**(good | change))
+
+
+def test_compat_has_one_kind_of_projection_weights() -> None:
+    assert R3DSettings(compat="R3D", projection_weights="cell").projection_weights == "equal"
