@@ -228,7 +228,7 @@ class UnitQuantiles:
     rule : {"type7", "inverted_cdf"}
         How they were taken.
     input_hash : str, optional
-        sha256 over what they were extracted from: each unit's label, values and weights, units sorted by label.
+        Of what they were extracted from: sha256 over each unit's label, size and digest of values and weights, units sorted by label.
 
     Raises
     ------
@@ -257,7 +257,7 @@ class UnitQuantiles:
     def __post_init__(self) -> None:
         one_of("quantile_rule", self.rule, get_args(QuantileRule))
         levels = np.array(checked_grid(self.q_grid))
-        table = finite_array("quantiles", self.quantiles, shape=(-1, len(levels)))
+        table = self._checked_table(len(levels))
         n = len(table)
         labels = np.arange(n) if self.labels is None else as_labels("labels", self.labels)
         columns = {"labels": labels, "counts": self.counts, "means": self.means, "weight_sums": self.weight_sums}
@@ -265,7 +265,7 @@ class UnitQuantiles:
             if column is not None and np.shape(column) != (n,):
                 raise DataError(f"{name} must be ({n},), one for each row of quantiles, got {np.shape(column)}")
         _refuse_repeated(labels)
-        falling = (np.diff(table, axis=1) < 0.0).any(axis=1)
+        falling = (table[:, 1:] < table[:, :-1]).any(axis=1)
         if falling.any():
             raise DataError(
                 f"quantiles must not decrease along a row; those of unit {labels[np.argmax(falling)]} do ({int(falling.sum())} such units)"
@@ -276,6 +276,14 @@ class UnitQuantiles:
         object.__setattr__(self, "counts", self._checked_counts(labels))
         for name, value in (("named", self.labels is not None), ("quantiles", table), ("labels", labels), ("q_grid", levels)):
             object.__setattr__(self, name, value)
+
+    def _checked_table(self, n_q: int) -> FloatArray:
+        """The quantiles as a finite (n, n_q) float64 array; not copied where it is one."""
+        table = self.quantiles
+        is_one = type(table) is np.ndarray and table.dtype == np.float64 and table.flags.c_contiguous and table.flags.writeable
+        if is_one and table.shape == (len(table), n_q) and np.isfinite(table).all():
+            return table
+        return finite_array("quantiles", table, shape=(-1, n_q))
 
     def _checked_counts(self, labels: NDArray[Any]) -> IntArray | None:
         if self.counts is None:

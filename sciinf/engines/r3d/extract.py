@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.errors import ConfigError, DataError, DataTypeError, MissingDependencyError, shown
 from sciinf.core.fingerprint import sha256_of
+from sciinf.engines.r3d import kernels
 from sciinf.engines.r3d.columns import FrameColumns, columns_of, listed, names_of
 from sciinf.engines.r3d.data import RaggedSample, UnitQuantiles
 from sciinf.engines.r3d.settings import QuantileRule, checked_grid, one_of
@@ -23,8 +22,6 @@ __all__ = ["extract_quantiles"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-_DIGEST = 32  # bytes of a sha256
 
 
 def extract_quantiles(
@@ -100,7 +97,7 @@ class _Part(NamedTuple):
     counts: IntArray
     means: FloatArray
     sums: FloatArray
-    digests: NDArray[np.uint8]
+    digests: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -175,17 +172,15 @@ def _parquet(path: Path, columns: FrameColumns) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(table.column(name).to_numpy()) for name in wanted.values()}
 
 
-def _digests(sample: RaggedSample) -> NDArray[np.uint8]:
-    """sha256 over values and weights of each unit, (n, 32): it does not depend on the other units."""
-    columns = [sample.values] if sample.weights is None else [sample.values, sample.weights]
-    little = [np.ascontiguousarray(column, dtype="<f8").data.cast("B") for column in columns]
-    out = bytearray()
-    for start, stop in pairwise((8 * sample.offsets).tolist()):
-        digest = hashlib.sha256(little[0][start:stop])
-        for other in little[1:]:
-            digest.update(other[start:stop])
-        out += digest.digest()
-    return np.frombuffer(bytes(out), dtype=np.uint8).reshape(-1, _DIGEST)
+def _digests(sample: RaggedSample) -> NDArray[np.uint64]:
+    """Two words for each unit, (n, 2), that change with its values and weights, and with no other unit or order of rows.
+
+    They tell data apart that differ by accident (two words of 64 bits); sha256 of every unit would cost as much as its sort.
+    """
+    weights = np.empty(0) if sample.weights is None else sample.weights
+    out = np.empty((sample.n_units, 2), dtype=np.uint64)
+    kernels.unit_digests(sample.values.view(np.uint64), weights.view(np.uint64), sample.offsets, out)
+    return out
 
 
 def _gathered(parts: list[_Part | None], names: list[str], levels: FloatArray, rule: QuantileRule) -> UnitQuantiles:
@@ -209,17 +204,19 @@ def _gathered(parts: list[_Part | None], names: list[str], levels: FloatArray, r
         )
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    columns = [_placed([part[k] for _, part in held], rank) for k in range(1, len(_Part._fields))]
-    quantiles, counts, means, sums, digests = columns
+    columns = [[part[k] for _, part in held] for k in range(1, len(_Part._fields))]
+    held.clear()
+    quantiles, counts, means, sums, digests = (_placed(column, rank) for column in columns)
     whole = sha256_of(labels[order].tolist(), counts, digests)
     return UnitQuantiles(labels[order], levels, quantiles, counts, means, sums, rule, whole)
 
 
 def _placed(columns: list[NDArray[Any]], rank: IntArray) -> NDArray[Any]:
-    """Rows of all chunks, each at its unit's place; without a copy in between."""
+    """Rows of all chunks, each at its unit's place; a chunk's are given up as they are placed."""
     out = np.empty((len(rank), *columns[0].shape[1:]), dtype=columns[0].dtype)
-    start = 0
-    for column in columns:
-        out[rank[start : start + len(column)]] = column
-        start += len(column)
+    stop = len(rank)
+    while columns:
+        column = columns.pop()
+        out[rank[stop - len(column) : stop]] = column
+        stop -= len(column)
     return out
