@@ -1,7 +1,8 @@
 """Writes data/r3d: a small ragged example with a known effect. ``python data/make_r3d_example.py``
 
-200 units of 15 to 40 values of the second design of arXiv:2504.03992 (`sciinf.engines.r3d.simulate.dgp2`, seed 20250404): the mean rises
-by 1 at the cutoff 0 and the exponential tail shortens (rate + .5), so the effect falls with the level: 0.76 at .1, 0.45 at .5, -0.76 at .9.
+200 units of 15 to 40 values of the second design of arXiv:2504.03992 (`sciinf.engines.r3d.simulate.dgp2`, seed 20250404): at the cutoff 0
+the normal part rises by 1 and the exponential tail shortens (rate + .5), so the effect falls with the level: 0.766 at .1, 0.450 at .5 and
+-0.745 at .9, by quadrature; the mean rises by 1 + 2 (ln 2 - ln 3) = 0.189.
 """
 
 from __future__ import annotations

@@ -96,6 +96,33 @@ def test_the_input_s_hash_is_of_the_input() -> None:
     assert extract_quantiles([SAMPLE], (0.5,), "inverted_cdf").input_hash == WHOLE.input_hash
 
 
+def test_the_input_s_hash_does_not_mind_the_order_of_rows() -> None:
+    rows = np.random.default_rng(8).permutation(len(SAMPLE.values))
+    long = {name: column[rows] for name, column in table_of(SAMPLE).items()}
+    assert extract_quantiles([long], DECILES, columns=COLUMNS).input_hash == WHOLE.input_hash
+
+
+def mixed(bits: int) -> int:
+    """SplitMix64's finaliser, in whole numbers."""
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB % 2**64
+    return bits ^ bits >> 31
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_digests_are_those_of_a_slow_twin(weighted: bool) -> None:
+    assert mixed(0x9E3779B97F4A7C15) == 0xE220A8397B1DCDAF  # SplitMix64's first output for seed 0, by its authors
+    sample = SAMPLE.take(np.arange(5)) if weighted else SAMPLE.take(np.arange(5)).unweighted()
+    values = sample.values.view(np.uint64).tolist()
+    weights = np.asarray(sample.weights).view(np.uint64).tolist() if weighted else []
+    for i, found in enumerate(extract._digests(sample).tolist()):
+        words = [mixed((values[j] + 0x9E3779B97F4A7C15) % 2**64) for j in range(sample.offsets[i], sample.offsets[i + 1])]
+        if weighted:
+            others = [mixed((weights[j] + 0xD1B54A32D192ED03) % 2**64) for j in range(sample.offsets[i], sample.offsets[i + 1])]
+            words = [mixed(one ^ other) for one, other in zip(words, others, strict=True)]
+        assert found == [sum(words) % 2**64, sum(word * (word >> 32) for word in words) % 2**64]
+
+
 # ---- Dask ----
 
 distributed = pytest.importorskip("distributed")
