@@ -80,7 +80,7 @@ def extract_quantiles(
     columns = columns or FrameColumns()
     names: list[str] = []
     extraction = _Extraction(levels, rule, columns)
-    if hasattr(chunks, "to_delayed"):
+    if hasattr(chunks, "to_delayed") and hasattr(chunks, "columns"):
         partitions = _partitions(chunks, columns, is_local=not is_dask_client(workers))
         names += [f"partition {i}" for i in range(len(partitions))]
         parts = compute_lazy(extraction, partitions, workers)

@@ -64,7 +64,8 @@ def test_the_unit_of_the_running_variable(method: Any, rule: str, scale: float, 
     fit = fitted(x=DATA.x * scale, bandwidth=rule, settings=chosen)
     assert_allclose(fit.bandwidth_info.h, base.bandwidth_info.h * scale, rtol=1e-8)
     assert_allclose(fit.params, base.params, rtol=1e-8)
-    moved = fitted(x=DATA.x + cutoff, cutoff=cutoff, bandwidth=rule, settings=chosen)
+    moved = fitted(x=(DATA.x + cutoff) * scale, cutoff=cutoff * scale, bandwidth=rule, settings=chosen)
+    assert_allclose(moved.bandwidth_info.h, base.bandwidth_info.h * scale, rtol=1e-7)
     assert_allclose(moved.params, base.params, rtol=1e-7)  # x - c loses some of its last digits
 
 
