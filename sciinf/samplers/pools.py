@@ -19,22 +19,36 @@ import reprlib
 import signal
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.counters import Counts
-from sciinf.core.errors import ConfigError, LikelihoodError, shown
+from sciinf.core.errors import ConfigError, LikelihoodError, SciinfError, shown
 from sciinf.core.problem import Problem
 from sciinf.samplers.worker import N_FIELDS, drop, keep, pickled, run_anywhere, run_held, run_kept, start_process
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["MAX_WORKERS", "DaskPool", "ExecutorPool", "Pool", "ProcessPool", "SerialPool", "Workers", "check_workers", "open_pool"]
+__all__ = [
+    "MAX_WORKERS",
+    "DaskPool",
+    "ExecutorPool",
+    "Pool",
+    "ProcessPool",
+    "SerialPool",
+    "Workers",
+    "check_workers",
+    "compute_lazy",
+    "open_pool",
+    "stream",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -185,8 +199,7 @@ class ExecutorPool:
         self._executor, self._problem, self._threads = executor, problem, threads
         self._parent = SerialPool(problem)
         self._counted = np.zeros(N_FIELDS, dtype=np.int64)
-        size = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)  # concurrent.futures; mpi4py
-        self.size = int(size or os.cpu_count() or 1)
+        self.size = _size_of(executor)
 
     def map(self, function: Callable[[Problem, Item], Result], items: Sequence[Item]) -> list[Result]:
         """``function(problem, item)`` for each item, in order.
@@ -240,10 +253,7 @@ class DaskPool:
     """
 
     def __init__(self, problem: Problem, client: Client, *, threads: int = 1) -> None:
-        if client.asynchronous:
-            raise ConfigError("workers: an asynchronous Dask client cannot be waited for; make it with Client(...), outside a coroutine")
-        if client.status != "running":
-            raise ConfigError(f"workers: the Dask client is {client.status}; connect it to a running cluster")
+        _check_client(client)
         payload = pickled(problem)
         self._key = hashlib.sha256(payload).hexdigest()
         self._name = f"sciinf-{uuid.uuid4().hex}"
@@ -348,6 +358,19 @@ class DaskPool:
             self._client.unregister_worker_plugin(self._name)
 
 
+def _check_client(client: Client) -> None:
+    if client.asynchronous:
+        raise ConfigError("workers: an asynchronous Dask client cannot be waited for; make it with Client(...), outside a coroutine")
+    if client.status != "running":
+        raise ConfigError(f"workers: the Dask client is {client.status}; connect it to a running cluster")
+
+
+def _size_of(executor: Executor) -> int:
+    """Workers of an executor, where it says; else the processors of this machine."""
+    size = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)  # concurrent.futures; mpi4py
+    return int(size or os.cpu_count() or 1)
+
+
 def _placed(name: str, payload: bytes) -> Any:
     """A plugin that places the pickled problem in each worker process when it starts, and takes it away at the end."""
     from distributed import WorkerPlugin
@@ -368,7 +391,8 @@ def _shares(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     return [items[low:high] for low, high in itertools.pairwise(edges)]
 
 
-def _is_dask_client(workers: Any) -> bool:
+def is_dask_client(workers: Any) -> bool:
+    """Whether it is a ``distributed.Client``, or does all that one does here."""
     return callable(getattr(workers, "register_plugin", None)) and callable(getattr(workers, "get_executor", None))
 
 
@@ -383,7 +407,7 @@ def check_workers(workers: Any) -> None:
     whole = isinstance(workers, (int, np.integer))
     if whole and not isinstance(workers, (bool, np.timedelta64)) and 1 <= workers <= MAX_WORKERS:
         return
-    if not isinstance(workers, type) and _is_dask_client(workers):
+    if not isinstance(workers, type) and is_dask_client(workers):
         return
     if type(workers).__module__.startswith("distributed"):
         raise ConfigError(f"workers: give the Dask client itself, Client(cluster), got its {type(workers).__name__}")
@@ -404,6 +428,118 @@ def open_pool(problem: Problem, workers: Workers, *, threads: int = 1) -> Pool:
     check_workers(workers)
     if isinstance(workers, (int, np.integer)):
         return SerialPool(problem) if workers == 1 else ProcessPool(problem, int(workers), threads=threads)
-    if _is_dask_client(workers):
+    if is_dask_client(workers):
         return DaskPool(problem, workers, threads=threads)
     return ExecutorPool(problem, workers, threads=threads)
+
+
+def stream(function: Callable[[Item], Result], items: Iterable[Item], workers: Workers) -> Iterator[Result]:
+    """``function(item)`` for each of many items, in order, for work that is data and no likelihood.
+
+    Items are taken from the iterable as they are needed: those taken and not yet worked off are at most one more than there are workers.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item; for other processes it must be possible to pickle it.
+    items : iterable
+        Anything that ``function`` takes.
+    workers : int, executor or Dask client
+        A number is one of threads of this process: ``function`` should release the interpreter.
+
+    Raises
+    ------
+    ConfigError
+        If ``workers`` is none of these.
+    SciinfError
+        If a worker dies.
+
+    Examples
+    --------
+    >>> list(stream(abs, iter([-1, 2, -3]), 2))
+    [1, 2, 3]
+    """
+    check_workers(workers)
+    if isinstance(workers, (int, np.integer)):
+        if workers == 1:
+            return map(function, items)
+        return _threaded(function, items, int(workers))
+    other: Any = workers
+    if is_dask_client(other):
+        _check_client(other)
+        return _in_order(lambda item: _on_cluster(other, function, item), items, sum(other.nthreads().values()))
+    return _in_order(lambda item: other.submit(function, item), items, _size_of(other))
+
+
+def _threaded(function: Callable[[Item], Result], items: Iterable[Item], size: int) -> Iterator[Result]:
+    with ThreadPoolExecutor(size) as executor:
+        yield from _in_order(lambda item: executor.submit(function, item), items, size)
+
+
+def _on_cluster(client: Client, function: Callable[[Item], Any], item: Item) -> Any:
+    """A task whose item is sent for itself: Dask wants graphs to be small."""
+    return client.submit(function, client.scatter(item, hash=False), pure=False)
+
+
+def _in_order(submit: Callable[[Item], Any], items: Iterable[Item], size: int) -> Iterator[Any]:
+    """Results of what was submitted, in order; at most ``size`` + 1 are under way."""
+    waiting: deque[Any] = deque()
+    try:
+        with _told_of_deaths():
+            for item in items:
+                waiting.append(submit(item))
+                del item  # what is worked off must not be kept while the next is made
+                if len(waiting) > size:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextlib.contextmanager
+def _told_of_deaths() -> Iterator[None]:
+    """What an executor or Dask raises when workers die becomes an error of ours; theirs may name a host."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, BrokenExecutor) or type(error).__name__ in ("KilledWorker", "CancelledError", "FutureCancelledError"):
+            raise SciinfError("a worker died (killed, out of memory, or a crash in compiled code), or its cluster was closed") from None
+        raise
+
+
+def compute_lazy(function: Callable[[Any], Result], parts: Sequence[Any], workers: Workers) -> list[Result]:
+    """``function(part)`` for each part of a lazy Dask object, in order, as one graph: Dask does what parts share once, and drops a part
+    when it is worked off.
+
+    Parameters
+    ----------
+    function : callable
+        Of one part, computed; for other processes it must be possible to pickle it.
+    parts : sequence of Dask objects
+        As ``to_delayed`` gives them.
+    workers : int, executor or Dask client
+        A number is one of threads of this process.
+
+    Raises
+    ------
+    ConfigError
+        If ``workers`` is none of these.
+    SciinfError
+        If a worker dies.
+    """
+    import dask
+
+    check_workers(workers)
+    tasks = [dask.delayed(partial(function), pure=False, traverse=False)(part) for part in parts]
+    client: Any = workers
+    with _told_of_deaths():
+        if is_dask_client(client):
+            _check_client(client)
+            return list(client.gather(client.compute(tasks)))
+        if workers == 1:
+            return list(dask.compute(*tasks, scheduler="synchronous"))
+        if isinstance(workers, (int, np.integer)):
+            return list(dask.compute(*tasks, scheduler="threads", num_workers=int(workers)))
+        return list(dask.compute(*tasks, scheduler=workers))

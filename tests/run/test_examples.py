@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 
+from sciinf.engines.r3d import R3DResults, UnitQuantiles
 from sciinf.run.config import load_config, parse_config
 from sciinf.run.engines import ENGINES, template
 from sciinf.run.prepare import prepare
@@ -161,3 +163,20 @@ def test_the_r3d_example_agrees_with_quadrature(tmp_path: Path) -> None:
         std = np.sqrt(marginal @ (axis - mean) ** 2)
         found = np.average(posterior.samples[:, posterior.names.index(name)], weights=weights)
         assert abs(found - mean) < 5.0 * std / np.sqrt(effective)
+
+
+def test_the_close_elections_have_their_effect(tmp_path: Path) -> None:
+    """The band over the truth, and the spread's growth within 12 % (type7 shortens the tails of samples of 40 to 120)."""
+    command = [sys.executable, str(EXAMPLES[0].parent / "r3d_close_elections.py"), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the band holds the truth at 99 of 99 levels" in done.stdout
+    assert (tmp_path / "effect.png").stat().st_size > 10_000
+    fit = R3DResults.load(tmp_path / "fit.h5")
+    truth = 0.5 * 0.8 * special.ndtri(fit.q_grid)
+    assert abs((fit.params[89] - fit.params[9]) / (truth[89] - truth[9]) - 1.0) < 0.12
+    average = fit.average_effect([(0.01, 0.99)])
+    assert abs(average.estimate[0]) < 4.0 * average.se[0]
+    (test,) = fit.test_homogeneity(seed=1)
+    assert test.p_value < 0.01
+    assert UnitQuantiles.load(tmp_path / "quantiles.h5").labels[:2].tolist() == ["district 0", "district 1"]

@@ -11,7 +11,7 @@ import threading
 import time
 import types
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pool_likelihoods as likelihoods
 import pytest
 
 from sciinf.calibration import analytic
-from sciinf.core.errors import ConfigError, LikelihoodError
+from sciinf.core.errors import ConfigError, LikelihoodError, SciinfError
 from sciinf.core.function_engine import FunctionEngine
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
@@ -263,3 +263,59 @@ def test_limit_threads_holds_inside_the_block_only() -> None:
     with worker.limit_threads(1):
         assert most() == 1
     assert most() == before
+
+
+# ---- work that is data ----
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stream_is_in_order_and_takes_what_it_needs(workers: int) -> None:
+    """The first item is the slowest: results stay in order, and no more than workers + 1 are taken meanwhile."""
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(20):
+            taken.append(i)
+            yield i
+
+    def doubled(i: int) -> int:
+        time.sleep(0.1 if i == 0 else 0.0)
+        return 2 * i
+
+    found = pools.stream(doubled, items(), workers)
+    assert next(found) == 0
+    assert len(taken) <= workers + 1
+    assert list(found) == [2 * i for i in range(1, 20)]
+
+
+def test_a_stream_that_fails_gives_up_what_waits() -> None:
+    class Busy(Executor):
+        """Four workers that fail at the first task and never begin another."""
+
+        num_workers = 4
+
+        def __init__(self) -> None:
+            self.futures: list[Future[Any]] = []
+
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            self.futures.append(Future())
+            if len(self.futures) == 1:
+                self.futures[0].set_exception(ValueError("the first"))
+            return self.futures[-1]
+
+    busy = Busy()
+    with pytest.raises(ValueError, match="the first"):
+        list(pools.stream(abs, iter(range(20)), busy))
+    assert [future.cancelled() for future in busy.futures] == [False, True, True, True, True]
+
+
+def test_a_stream_whose_worker_dies() -> None:
+    context = pools.multiprocessing.get_context("spawn")
+    with pools.ProcessPoolExecutor(1, mp_context=context) as executor, pytest.raises(SciinfError, match="a worker died"):
+        list(pools.stream(os._exit, [3], executor))
+
+
+@pytest.mark.parametrize("workers", [0, 1.5, "2", None])
+def test_a_stream_s_workers_are_checked(workers: Any) -> None:
+    with pytest.raises(ConfigError, match="workers must be an integer from 1"):
+        pools.stream(abs, [1], workers)

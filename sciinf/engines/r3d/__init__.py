@@ -6,12 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
-from sciinf.engines.r3d.data import FrameColumns, RaggedSample
+from sciinf.engines.r3d.columns import FrameColumns
+from sciinf.engines.r3d.data import RaggedSample, UnitQuantiles
 from sciinf.engines.r3d.draws import Drawing
 from sciinf.engines.r3d.effect import R3DEffectEngine
 from sciinf.engines.r3d.effect_models import EffectModel
 from sciinf.engines.r3d.estimates import Estimates
-from sciinf.engines.r3d.extract import UnitQuantiles, extract_quantiles
+from sciinf.engines.r3d.extract import extract_quantiles
 from sciinf.engines.r3d.model import R3D
 from sciinf.engines.r3d.results import R3DResults
 from sciinf.engines.r3d.settings import R3DSettings, R3DWarning

@@ -1,103 +1,25 @@
-"""Samples of many units, one behind the other, and the columns they are read from."""
+"""What a fit knows of its units' outcomes: samples of values, or quantiles extracted from them; both joined to units by label."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sciinf.core.arrays import as_float_array
-from sciinf.core.errors import ConfigError, DataError, DataTypeError, nearest_names, shown
+from sciinf.core.arrays import finite_array
+from sciinf.core.errors import DataError, DataTypeError
+from sciinf.engines.r3d.columns import as_labels, listed, real_column, unit_of
 from sciinf.engines.r3d.kernels import segment_means
+from sciinf.engines.r3d.settings import QuantileRule, checked_grid, one_of
 
-if TYPE_CHECKING:
-    from sciinf.engines.r3d.settings import QuantileRule
-
-__all__ = ["FrameColumns", "RaggedSample", "as_labels", "columns_of", "join_units", "listed", "real_column"]
+__all__ = ["Outcomes", "RaggedSample", "UnitQuantiles", "join_units", "named_as"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-_NAMED = 5  # labels that a message lists
-
-
-def listed(labels: ArrayLike) -> str:
-    """The first labels, and how many there are.
-
-    Examples
-    --------
-    >>> listed(np.arange(7))
-    '0, 1, 2, 3, 4, ... (7 in all)'
-    """
-    every = np.asarray(labels)
-    names = ", ".join(str(item) for item in every[:_NAMED].tolist())
-    return names if len(every) <= _NAMED else f"{names}, ... ({len(every)} in all)"
-
-
-def as_labels(name: str, values: ArrayLike) -> NDArray[Any]:
-    """``values`` as a one-dimensional array of integers or text.
-
-    Raises
-    ------
-    DataTypeError
-        If they are neither; floating-point labels that are whole numbers are taken as integers.
-    """
-    labels = np.asarray(values)
-    if labels.ndim != 1:
-        raise DataError(f"{name} must be a one-dimensional array of labels, got shape {labels.shape}")
-    if labels.dtype.kind == "O":
-        if not all(isinstance(item, (str, int, np.integer)) and not isinstance(item, bool) for item in labels.tolist()):
-            bad = next(item for item in labels.tolist() if not isinstance(item, (str, int, np.integer)) or isinstance(item, bool))
-            raise DataTypeError(f"{name} must be integers or text, got {shown(bad)}")
-        whole = all(not isinstance(item, str) for item in labels.tolist())
-        labels = labels.astype(np.int64) if whole else labels.astype(str)
-    if labels.dtype.kind == "f":
-        if not np.all(np.isfinite(labels)) or np.any(labels != np.floor(labels)):
-            raise DataTypeError(f"{name} must be integers or text, got floating-point numbers that are not whole")
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "iuUS":
-        raise DataTypeError(f"{name} must be integers or text, got dtype {labels.dtype}")
-    return labels
-
-
-def _where(labels: NDArray[Any] | None, index: int) -> str:
-    return f"unit {labels[index]}" if labels is not None else f"index {index}"
-
-
-def real_column(name: str, values: ArrayLike, *, length: int | None = None, labels: NDArray[Any] | None = None) -> FloatArray:
-    """``values`` as a finite, C-contiguous (length,) float64 array; not copied where it is one already.
-
-    Raises
-    ------
-    DataTypeError
-        If they are not real numbers; names the array, the dtype and the first offending unit.
-    DataError
-        If the length differs or a value is not finite; names the first unit, its position and the count.
-    """
-    if isinstance(values, np.ndarray) and values.dtype == np.float64 and values.flags.c_contiguous:
-        column: FloatArray = values
-    else:
-        raw = np.asarray(values)
-        if raw.dtype.kind == "O":
-            bad = next((i for i, item in enumerate(raw.ravel().tolist()) if isinstance(item, str) or not np.isrealobj(item)), 0)
-            raise DataTypeError(f"{name} must hold real numbers, got dtype object; the first such value is at {_where(labels, bad)}")
-        if raw.dtype.kind not in "fiub":
-            raise DataTypeError(f"{name} must hold real numbers, got dtype {raw.dtype}, from {_where(labels, 0)} on")
-        column = as_float_array(name, raw)
-    if column.ndim != 1 or (length is not None and len(column) != length):
-        wanted = "(n,)" if length is None else f"({length},)"
-        raise DataError(f"{name} must have shape {wanted}, got {column.shape}")
-    if not np.all(np.isfinite(column)):
-        bad_places = np.flatnonzero(~np.isfinite(column))
-        first = int(bad_places[0])
-        where = _where(labels, first)
-        raise DataError(
-            f"{name} must be finite: {column[first]} at position {first} ({where}), {len(bad_places)} such values. Drop or mend them"
-        )
-    return column
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +35,7 @@ class RaggedSample:
     weights : (N,) float64 array, optional
         Non-negative; only their ratios within a unit count.
     labels : (n,) array of integers or text, optional
-        Names of the units, all different. Default 0, 1, ..., n - 1.
+        Names of the units, all different. Default 0, 1, ..., n - 1, which then only number them (`named` is False).
 
     Raises
     ------
@@ -136,6 +58,7 @@ class RaggedSample:
     offsets: IntArray
     weights: FloatArray | None = None
     labels: NDArray[Any] | None = None
+    named: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         offsets = np.asarray(self.offsets)
@@ -154,10 +77,8 @@ class RaggedSample:
             raise DataError(f"offsets must increase; they fall after unit {labels[np.argmax(sizes < 0)]}")
         if (sizes == 0).any():
             raise DataError(f"every unit needs at least one value; none in: {listed(labels[sizes == 0])}")
-        if len(np.unique(labels)) != n:
-            names, counts = np.unique(labels, return_counts=True)
-            raise DataError(f"a unit may be there only once; repeated: {listed(names[counts > 1])}")
-        for name, value in (("offsets", offsets), ("labels", labels)):
+        _refuse_repeated(labels)
+        for name, value in (("named", self.labels is not None), ("offsets", offsets), ("labels", labels)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "values", self._per_value("values", self.values))
         if self.weights is not None:
@@ -165,14 +86,7 @@ class RaggedSample:
 
     def _per_value(self, name: str, values: ArrayLike) -> FloatArray:
         """A finite column of length N; what is wrong is told by unit."""
-        try:
-            return real_column(name, values, length=int(self.offsets[-1]))
-        except DataError as error:
-            raw = np.asarray(values)
-            if raw.dtype.kind == "f" and raw.shape == (self.offsets[-1],):
-                first = int(np.flatnonzero(~np.isfinite(raw))[0])
-                raise type(error)(f"{error}; it is in unit {self._unit_of(first)}") from None
-            raise
+        return real_column(name, values, length=int(self.offsets[-1]), where=lambda place: f"unit {self._unit_of(place)}")
 
     def _unit_of(self, position: int) -> Any:
         """Label of the unit that holds a position."""
@@ -197,21 +111,19 @@ class RaggedSample:
         Raises
         ------
         DataError, DataTypeError
-            As the class; also if columns differ in length.
+            As the class, naming the row; also if columns differ in length.
         """
         labels = as_labels("unit", unit)
-        column = np.asarray(values)
-        for name, other in (("values", column), *([] if weights is None else [("weights", np.asarray(weights))])):
-            if other.shape != labels.shape:
-                raise DataError(f"unit and {name} must have one length, got {labels.shape} and {other.shape}")
-        names, codes = np.unique(labels, return_inverse=True)
-        real_column("values", column, labels=labels)
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])
-        if (np.diff(codes) < 0).any():
-            order = np.argsort(codes, kind="stable")
-            column = column[order]
-            weights = None if weights is None else np.asarray(weights)[order]
-        return cls(column, offsets, weights, names)  # type: ignore[arg-type]
+        columns = {"values": values} if weights is None else {"values": values, "weights": weights}
+        for name, other in columns.items():
+            if np.shape(other) != labels.shape:
+                raise DataError(f"unit and {name} must have one length, got {labels.shape} and {np.shape(other)}")
+        found = {name: real_column(name, other, where=unit_of(labels)) for name, other in columns.items()}
+        names, offsets, order = _runs(labels)
+        column, mass = found["values"], found.get("weights")
+        if order is not None:
+            column, mass = column[order], None if mass is None else mass[order]
+        return cls(column, offsets, mass, names)
 
     @classmethod
     def from_list(cls, arrays: Sequence[ArrayLike], weights: Sequence[ArrayLike] | None = None) -> RaggedSample:
@@ -222,17 +134,13 @@ class RaggedSample:
         DataError, DataTypeError
             As the class; also if a unit's weights are not as many as its values.
         """
-        parts = [np.atleast_1d(np.asarray(part)) for part in arrays]
+        parts = [_part(i, "outcomes", part) for i, part in enumerate(arrays)]
         if not parts:
             raise DataError("outcomes must hold at least one unit, got none")
-        for i, part in enumerate(parts):
-            if part.ndim != 1 or part.dtype.kind not in "fiub":
-                kind = DataTypeError if part.dtype.kind not in "fiub" else DataError
-                raise kind(f"unit {i}: outcomes must be (n_i,) real numbers, got dtype {part.dtype} and shape {part.shape}")
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
         if weights is None:
-            return cls(np.concatenate(parts).astype(np.float64), offsets)
-        others = [np.atleast_1d(np.asarray(part)) for part in weights]
+            return cls(np.concatenate(parts), offsets)
+        others = [_part(i, "weights", part) for i, part in enumerate(weights)]
         if [part.shape for part in others] != [part.shape for part in parts]:
             wrong = next(
                 (i for i, (a, b) in enumerate(zip(parts, others, strict=False)) if a.shape != b.shape), min(len(parts), len(others))
@@ -241,7 +149,7 @@ class RaggedSample:
                 f"weights must be as many as values in every unit; they are not in unit {wrong} ({len(parts)} units, weights of "
                 f"{len(others)})"
             )
-        return cls(np.concatenate(parts).astype(np.float64), offsets, np.concatenate(others))
+        return cls(np.concatenate(parts), offsets, np.concatenate(others))
 
     @property
     def n_units(self) -> int:
@@ -264,8 +172,9 @@ class RaggedSample:
         weights = np.ones(0) if self.weights is None else self.weights
         return np.asarray(segment_means(self.values, weights, self.offsets))
 
-    def take(self, rows: IntArray) -> RaggedSample:
-        """The units at ``rows``, in that order."""
+    def take(self, rows: ArrayLike) -> RaggedSample:
+        """The units at ``rows``, in that order, under their labels."""
+        rows = np.asarray(rows)
         sizes = self.sizes[rows]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
@@ -274,83 +183,226 @@ class RaggedSample:
 
     def unweighted(self) -> RaggedSample:
         """The same values without weights."""
-        return RaggedSample(self.values, self.offsets, None, self.labels)
+        return replace(self, weights=None, labels=self.labels if self.named else None)
 
 
-@dataclass(frozen=True)
-class FrameColumns:
-    """Names of the columns that a model reads.
+def _part(i: int, name: str, values: ArrayLike) -> FloatArray:
+    """Values of unit i as a float64 array; finite or not, which the class checks."""
+    if type(values) is np.ndarray and values.dtype.kind in "fiub":
+        raw = np.atleast_1d(values)
+    else:
+        raw = np.atleast_1d(np.asanyarray(values))
+        if raw.size and (isinstance(raw, np.ma.MaskedArray) or raw.dtype.kind not in "fiub"):
+            raw = real_column(f"unit {i}: {name}", raw)
+    if raw.ndim != 1:
+        raise DataError(f"unit {i}: {name} must be (n_i,) real numbers, got dtype {raw.dtype} and shape {raw.shape}")
+    return raw.astype(np.float64, copy=False)
 
-    Parameters
+
+def _runs(labels: NDArray[Any]) -> tuple[NDArray[Any], IntArray, IntArray | None]:
+    """Distinct labels, sorted; where each begins once rows are sorted; and the order that sorts them, None where they are sorted."""
+    if len(labels) == 0:
+        raise DataError("the table of observations has no row")
+    order = None if (labels[1:] >= labels[:-1]).all() else np.argsort(labels, kind="stable")
+    ordered = labels if order is None else labels[order]
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    return ordered[starts], np.append(starts, len(labels)), order
+
+
+@dataclass(frozen=True, eq=False)
+class UnitQuantiles:
+    """Quantiles of n units at n_q levels: all that a fit needs of their samples.
+
+    Attributes
     ----------
-    unit : str
-        Label of the unit, in both tables.
-    value : str
-        Outcome, in the table of observations.
-    weight : str, optional
-        Weight of an observation, in the table of observations.
-    running_variable, treatment, cluster : str, optional
-        In the table of units.
-    """
-
-    unit: str = "unit"
-    value: str = "z"
-    running_variable: str = "x"
-    treatment: str | None = None
-    weight: str | None = None
-    cluster: str | None = None
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value is None and item.default is None:
-                continue
-            if not isinstance(value, str) or not value:
-                raise ConfigError(f"FrameColumns: {item.name} must be a column's name, got {shown(value)}")
-
-
-def columns_of(table: Any, where: str, names: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
-    """The named columns of a dictionary of arrays or of a data frame, by role; roles without a column are left out.
+    labels : (n,) array of integers or text, or None
+        Names of the units, all different. None: 0, 1, ..., n - 1, which only number them (`named` is False).
+    q_grid : (n_q,) float64 array
+        Levels inside (0, 1), strictly increasing.
+    quantiles : (n, n_q) float64 array
+        Outcome's unit, nondecreasing along a row.
+    counts : (n,) int64 array, optional
+        Number of values of each unit.
+    means, weight_sums : (n,) float64 array, optional
+        Mean and total weight of each unit.
+    rule : {"type7", "inverted_cdf"}
+        How they were taken.
+    input_hash : str, optional
+        Of what they were extracted from: sha256 over each unit's label, size and digest of values and weights, units sorted by label.
 
     Raises
     ------
+    DataError, DataTypeError
+        If shapes do not fit, a row decreases, a label repeats, or a count is no positive integer; names the unit.
     ConfigError
-        If a column is missing; names the nearest ones.
+        If levels or rule cannot be used.
+
+    Examples
+    --------
+    >>> table = UnitQuantiles(["b", "a"], [0.25, 0.75], [[1.0, 2.0], [3.0, 3.0]])
+    >>> table.take([1]).quantiles.tolist()
+    [[3.0, 3.0]]
     """
-    try:
-        present = [str(key) for key in (table.columns if hasattr(table, "columns") else table)]
-    except TypeError:
-        raise DataTypeError(f"{where} must be a data frame or a dictionary of columns, got {shown(table)}") from None
-    found: dict[str, NDArray[Any]] = {}
-    for role, name in names.items():
-        if name is None:
-            continue
-        if name not in present:
-            raise ConfigError(f"{where} has no column {shown(name)} ({role}): {nearest_names(name, present)}")
-        found[role] = np.asarray(table[name])
-    return found
+
+    labels: NDArray[Any] | None
+    q_grid: FloatArray
+    quantiles: FloatArray
+    counts: IntArray | None = None
+    means: FloatArray | None = None
+    weight_sums: FloatArray | None = None
+    rule: QuantileRule = "type7"
+    input_hash: str | None = None
+    named: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        one_of("quantile_rule", self.rule, get_args(QuantileRule))
+        levels = np.array(checked_grid(self.q_grid))
+        table = self._checked_table(len(levels))
+        n = len(table)
+        labels = np.arange(n) if self.labels is None else as_labels("labels", self.labels)
+        columns = {"labels": labels, "counts": self.counts, "means": self.means, "weight_sums": self.weight_sums}
+        for name, column in columns.items():
+            if column is not None and np.shape(column) != (n,):
+                raise DataError(f"{name} must be ({n},), one for each row of quantiles, got {np.shape(column)}")
+        _refuse_repeated(labels)
+        falling = (table[:, 1:] < table[:, :-1]).any(axis=1)
+        if falling.any():
+            raise DataError(
+                f"quantiles must not decrease along a row; those of unit {labels[np.argmax(falling)]} do ({int(falling.sum())} such units)"
+            )
+        for name in ("means", "weight_sums"):
+            if (column := columns[name]) is not None:
+                object.__setattr__(self, name, real_column(name, column, where=unit_of(labels)))
+        object.__setattr__(self, "counts", self._checked_counts(labels))
+        for name, value in (("named", self.labels is not None), ("quantiles", table), ("labels", labels), ("q_grid", levels)):
+            object.__setattr__(self, name, value)
+
+    def _checked_table(self, n_q: int) -> FloatArray:
+        """The quantiles as a finite (n, n_q) float64 array; not copied where it is one."""
+        table = self.quantiles
+        is_one = type(table) is np.ndarray and table.dtype == np.float64 and table.flags.c_contiguous and table.flags.writeable
+        if is_one and table.shape == (len(table), n_q) and np.isfinite(table).all():
+            return table
+        return finite_array("quantiles", table, shape=(-1, n_q))
+
+    def _checked_counts(self, labels: NDArray[Any]) -> IntArray | None:
+        if self.counts is None:
+            return None
+        counts = real_column("counts", self.counts, where=unit_of(labels))
+        wrong = np.flatnonzero((counts < 1.0) | (counts != np.floor(counts)))
+        if len(wrong):
+            raise DataError(
+                f"counts must be positive integers, numbers of values; unit {labels[wrong[0]]} has {counts[wrong[0]]:g} "
+                f"({len(wrong)} such units)"
+            )
+        return counts.astype(np.int64)
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.quantiles)
+
+    @property
+    def sizes(self) -> IntArray | None:
+        """Number of values of each unit, where known."""
+        return self.counts
+
+    def take(self, rows: ArrayLike) -> UnitQuantiles:
+        """The units at ``rows``, in that order, under their labels; the input's hash stays that of the whole."""
+        rows = np.asarray(rows)
+        columns = (self.counts, self.means, self.weight_sums)
+        counts, means, sums = (None if column is None else column[rows] for column in columns)
+        assert self.labels is not None
+        return UnitQuantiles(self.labels[rows], self.q_grid, self.quantiles[rows], counts, means, sums, self.rule, self.input_hash)
+
+    def save(self, path: Path | str) -> None:
+        """Write the table to one HDF5 file, whole or not at all; `load` reads it to the bit.
+
+        Raises
+        ------
+        DataError
+            If the folder does not exist.
+        """
+        from sciinf.engines.r3d.storage import save_quantiles
+
+        save_quantiles(self, path)
+
+    @staticmethod
+    def load(path: Path | str) -> UnitQuantiles:
+        """Read a table that `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, not one of ours, or changed.
+        """
+        from sciinf.engines.r3d.storage import load_quantiles
+
+        return load_quantiles(path)
 
 
-def join_units(sample: RaggedSample, units: NDArray[Any]) -> RaggedSample:
-    """The sample in the order of the table of units.
+Outcomes = TypeVar("Outcomes", RaggedSample, UnitQuantiles)
+
+
+def _refuse_repeated(labels: NDArray[Any]) -> None:
+    names, counts = np.unique(labels, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(f"a unit may be there only once; repeated: {listed(names[counts > 1])}")
+
+
+def join_units(outcomes: Outcomes, units: NDArray[Any], where: str) -> Outcomes:
+    """The outcomes in the order of ``units``, joined by label; ``where`` says in messages what holds those.
 
     Raises
     ------
     DataError
-        If a unit is in one table only, in either direction, or twice in the table of units; lists the labels.
+        If a unit is in one of the two only, in either direction, or twice among ``units``, or the outcomes have no labels; names them.
+    DataTypeError
+        If labels are text in one and integers in the other.
     """
+    labels = outcomes.labels
+    assert labels is not None
+    if not outcomes.named:
+        raise DataError(f"the outcomes have no labels, so they cannot be joined to {where}: give RaggedSample(..., labels=...)")
     names, counts = np.unique(units, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"the table of units must have one row per unit; repeated: {listed(names[counts > 1])}")
-    assert sample.labels is not None
-    if names.dtype.kind != sample.labels.dtype.kind and "U" in (names.dtype.kind, sample.labels.dtype.kind):
-        raise DataTypeError(
-            f"unit labels are of different kinds: {sample.labels.dtype} in the observations, {names.dtype} in the table of units"
+        raise DataError(f"{where} must have one row per unit; repeated: {listed(names[counts > 1])}")
+    if names.dtype.kind != labels.dtype.kind:
+        raise DataTypeError(f"unit labels are of different kinds: {labels.dtype} in the outcomes, {names.dtype} in {where}")
+    unknown, empty = np.setdiff1d(labels, names), np.setdiff1d(names, labels)
+    wrong = [f"observations of units that are not in {where}: {listed(unknown)}"] if len(unknown) else []
+    wrong += [f"units of {where} without any observation: {listed(empty)}"] if len(empty) else []
+    if wrong:
+        raise DataError(f"{'; '.join(wrong)}. Every unit must be in both: drop these, or add what is missing")
+    order = np.argsort(labels, kind="stable")
+    rows = order[np.searchsorted(labels[order], units)]
+    return outcomes if (rows == np.arange(len(rows))).all() else outcomes.take(rows)
+
+
+def named_as(outcomes: Outcomes, labels: ArrayLike | None) -> Outcomes:
+    """The outcomes in the order of the labels of a running variable's units, where there are any.
+
+    Outcomes with labels of their own are joined by label. Others are in that order by their place, and take the labels as names. Without
+    labels on the other side, only labels 0, 1, ..., n - 1 in this order, which are the places themselves, tell what belongs to what.
+
+    Raises
+    ------
+    DataError
+        If the two cannot be joined (`join_units`), or only the outcomes have labels.
+    """
+    if labels is not None:
+        names = as_labels("labels", labels)
+        if outcomes.named:
+            return join_units(outcomes, names, "labels")
+        if len(names) != outcomes.n_units:
+            raise DataError(f"labels must be ({outcomes.n_units},), one for each unit of the outcomes, got {names.shape}")
+        return replace(outcomes, labels=names)
+    own = outcomes.labels
+    assert own is not None
+    if outcomes.named and not (own.dtype.kind == "i" and (own == np.arange(len(own))).all()):
+        raise DataError(
+            f"the outcomes name their units ({listed(own)}) and the running variable does not, so nothing tells which value of it belongs "
+            "to which unit. Give R3D(..., labels=...), the units' labels in the order of the running variable, or use R3D.from_frame with "
+            "a table of units"
         )
-    missing = np.setdiff1d(sample.labels, names)
-    if len(missing):
-        raise DataError(f"observations of units that are not in the table of units: {listed(missing)}")
-    empty = np.setdiff1d(names, sample.labels)
-    if len(empty):
-        raise DataError(f"units without any observation: {listed(empty)}. Drop them from the table of units, or add their values")
-    return sample.take(np.searchsorted(sample.labels, units).astype(np.int64))
+    return outcomes

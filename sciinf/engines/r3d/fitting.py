@@ -13,9 +13,11 @@ from sciinf.core.errors import DataError
 from sciinf.engines.r3d import compat
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.covariance import Contributions, Part
+from sciinf.engines.r3d.data import RaggedSample
 from sciinf.engines.r3d.estimates import Limits
 from sciinf.engines.r3d.local_polynomial import SideFit, fit_side
 from sciinf.engines.r3d.projection import cell_weights, project
+from sciinf.engines.r3d.quantiles import LEVEL_ROUNDING
 from sciinf.engines.r3d.results import R3DResults
 from sciinf.engines.r3d.settings import CovType, R3DWarning
 
@@ -47,7 +49,7 @@ def estimate(model: R3D, info: BandwidthInfo, cov: CovType) -> R3DResults:
     treatment, denominator = _first_stage(model, info, (plus, minus))
     cluster = None if model.cluster is None else np.unique(model.cluster, return_inverse=True)[1]
     outcome = part((plus, minus), residuals, settings.p)
-    contributions = Contributions(outcome, m_plus - m_minus, treatment, denominator, cluster, model.labels)
+    contributions = Contributions(outcome, m_plus - m_minus, treatment, denominator, cluster, model.design.names)
     first_stage_t = None if denominator is None else _first_stage_t(contributions, cov)
     notes = _notes(model, info, contributions, first_stage_t)
     found = R3DResults(
@@ -111,20 +113,47 @@ def _notes(model: R3D, info: BandwidthInfo, contributions: Contributions, first_
                 f"{small} of {len(active)} units within the bandwidth have fewer than {enough:.1f} values (the square root of their "
                 "number): the error of their own quantiles may not be negligible"
             )
-        flat = np.diff(model.quantiles[active], axis=1) == 0.0
-        ties = flat.mean(axis=0) > _TIED_UNITS
+        ties = _ties(model, active).mean(axis=0) > _TIED_UNITS
         if ties.any():
             notes.append(
                 f"atoms: at {int(ties.sum())} of {len(ties)} steps between levels more than half of the units do not change; the theory of "
                 "the projection is for smooth quantile functions"
             )
     for side in model.sides():
-        places = len(np.unique(side.x))
-        if places < min(_FEW_PLACES, len(side.x)):
-            notes.append(f"the running variable has {places} distinct values among the {len(side.x)} units of the {side.name} side")
+        near = side.x[np.isin(side.rows, active)]
+        places = len(np.unique(near))
+        if places < min(_FEW_PLACES, len(near)):
+            notes.append(
+                f"the running variable has {places} distinct values among the {len(near)} units of the {side.name} side within the "
+                "bandwidth"
+            )
     if first_stage_t is not None and abs(first_stage_t) < _WEAK:
         notes.append(f"weak first stage: the treatment's jump has t = {first_stage_t:.2f}, below {_WEAK:.2f}; intervals may not cover")
     for name, one in (("outcome", info), ("treatment", info.denominator)):
         if one is not None and one.binding == "cap":
             notes.append(f"the bandwidth of the {name} is cut off at the range of the shorter side, {one.cap:.6g}")
     return tuple(notes)
+
+
+def _ties(model: R3D, active: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where a unit's quantile stays at a value that the unit has several times, (n_active, n_q - 1).
+
+    Not where two levels read one and the same value, as they do in every sample with fewer values than levels.
+    """
+    outcomes, levels = model.outcomes, model.settings.levels
+    flat: NDArray[np.bool_] = np.diff(model.quantiles[active], axis=1) == 0.0
+    assert outcomes.sizes is not None
+    sizes = outcomes.sizes[active][:, None]
+    if isinstance(outcomes, RaggedSample):
+        is_weighted = outcomes.weights is not None
+    else:
+        is_weighted = outcomes.weight_sums is not None and not np.array_equal(outcomes.weight_sums, outcomes.sizes)
+    if not is_weighted:
+        order = np.ceil(sizes * levels - LEVEL_ROUNDING) if model.settings.quantile_rule == "inverted_cdf" else (sizes - 1) * levels
+        return np.asarray(flat & (np.diff(order, axis=1) > 0.0))
+    if not isinstance(outcomes, RaggedSample):
+        return np.zeros_like(flat)  # a heavy value spans levels as an atom does, and the values are not at hand
+    for row in np.flatnonzero(flat.any(axis=1)) if (flat.mean(axis=0) > _TIED_UNITS).any() else ():
+        unit = slice(outcomes.offsets[active[row]], outcomes.offsets[active[row] + 1])
+        flat[row] &= len(np.unique(outcomes.values[unit])) < unit.stop - unit.start
+    return flat

@@ -12,7 +12,9 @@ import numpy as np
 
 from sciinf.numerics.jit import INTS, MATRIX, VECTOR, kernel
 
-__all__ = ["fill_block", "project_rows", "read_type7", "read_weighted", "segment_means"]
+__all__ = ["fill_block", "project_rows", "read_type7", "read_weighted", "segment_means", "unit_digests"]
+
+WORDS = numba.uint64[::1]
 
 _WEIGHT_ROUNDING = 1e-12  # of the total weight
 
@@ -31,6 +33,28 @@ def segment_means(values, weights, offsets):
             mass += w
         out[i] = first + total / mass
     return out
+
+
+@kernel(numba.uint64(numba.uint64))
+def _mixed(bits):
+    """All 64 bits of a number spread over each other: the finaliser of SplitMix64 (Steele, Lea & Flood 2014), one to one."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+@kernel(numba.void(WORDS, WORDS, INTS, numba.uint64[:, ::1]))
+def unit_digests(values, weights, offsets, out):
+    """Two sums of mixed bits for each unit, (n, 2): of its pairs of value and weight, whatever their order; no ``weights``, no pairs."""
+    for i in range(offsets.size - 1):
+        one, two = np.uint64(0), np.uint64(0)
+        for j in range(offsets[i], offsets[i + 1]):
+            bits = _mixed(values[j] + np.uint64(0x9E3779B97F4A7C15))
+            if weights.size > 0:
+                bits = _mixed(bits ^ _mixed(weights[j] + np.uint64(0xD1B54A32D192ED03)))
+            one += bits
+            two += bits * (bits >> np.uint64(32))
+        out[i, 0], out[i, 1] = one, two
 
 
 @kernel(numba.void(VECTOR, INTS, INTS, MATRIX))

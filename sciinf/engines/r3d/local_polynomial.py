@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
-from sciinf.engines.r3d.data import listed
+from sciinf.engines.r3d.columns import listed
 
 __all__ = ["Side", "SideFit", "fit_side", "kernel_weights", "side_of"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -10,24 +10,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.errors import ConfigError, DataError, shown
-from sciinf.engines.r3d import bandwidth as rules
-from sciinf.engines.r3d import compat
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
+from sciinf.engines.r3d.columns import FrameColumns, as_labels, columns_of, real_column, unit_of
 from sciinf.engines.r3d.covariance import check_cov_type
-from sciinf.engines.r3d.data import FrameColumns, RaggedSample, as_labels, columns_of, join_units, real_column
-from sciinf.engines.r3d.extract import UnitQuantiles
+from sciinf.engines.r3d.data import RaggedSample, UnitQuantiles, join_units, named_as
+from sciinf.engines.r3d.design import Design
 from sciinf.engines.r3d.fitting import estimate
-from sciinf.engines.r3d.local_polynomial import Side, side_of
-from sciinf.engines.r3d.projection import cell_weights
+from sciinf.engines.r3d.local_polynomial import Side
 from sciinf.engines.r3d.results import R3DResults
-from sciinf.engines.r3d.settings import CovType, R3DSettings, one_of
+from sciinf.engines.r3d.selection import select
+from sciinf.engines.r3d.settings import CovType, R3DSettings
 
 __all__ = ["R3D"]
 
 FloatArray = NDArray[np.float64]
 
-_RULES = ("imse", "mse", "rot")
 _SAME_LEVEL = 1e-12
+_UNITS = "the table of units"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,8 @@ class R3D:
     x : (n,) float64 array
         Running variable of each unit.
     outcomes : RaggedSample, UnitQuantiles or list of (n_i,) arrays
-        Values of each unit, or their quantiles, in the order of ``x``.
+        Values of each unit, or their quantiles: in the order of ``x`` where they have no labels of their own (a list has none), else joined
+        to ``labels``.
     cutoff : float
         Where treatment starts, unit of ``x``; a unit exactly there is treated.
     treatment : (n,) array, optional
@@ -48,14 +48,19 @@ class R3D:
         Units that are not independent.
     settings : R3DSettings
         Options.
+    labels : (n,) array of integers or text, optional
+        The unit that each value of ``x`` (and of treatment and cluster) belongs to. Outcomes that name their units are put into this order,
+        whatever order they come in: a label is the one thing that says what belongs to what. Those that do not take these names.
 
     Raises
     ------
     DataTypeError
-        If a column does not hold real numbers.
+        If a column does not hold real numbers, or labels are text on one side and integers on the other.
     DataError
-        If lengths differ, a value is not finite, a side has no unit or, with clusters, fewer than two of them, the treatment is outside
-        [0, 1] or constant, or the levels of the settings are not among those of given quantiles.
+        If lengths differ, a value is missing or not finite, a side has no unit or, with clusters, fewer than two of them, the treatment is
+        outside [0, 1] or constant, or the levels of the settings are not among those of given quantiles. If a unit is among ``labels``
+        or the outcomes only, either way; or if outcomes name their units otherwise than 0, 1, ..., n - 1, in this order, and ``labels`` is
+        left out: samples made from a table come sorted by label ("s10" before "s2"), and nothing would tell that ``x`` is not.
 
     Notes
     -----
@@ -78,67 +83,32 @@ class R3D:
     treatment: FloatArray | None = None
     cluster: NDArray[Any] | None = None
     settings: R3DSettings = R3DSettings()
+    labels: NDArray[Any] | None = None
+    design: Design = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.settings, R3DSettings):
             raise ConfigError(f"R3D: settings must be R3DSettings, got {shown(self.settings)}")
         outcomes: Any = self.outcomes
         if not isinstance(outcomes, (RaggedSample, UnitQuantiles)):
-            object.__setattr__(self, "outcomes", RaggedSample.from_list(outcomes))
-        n, labels = self.outcomes.n_units, self.labels
-        object.__setattr__(
-            self, "x", real_column("running variable", self.x, length=n, labels=labels if len(labels) == len(np.ravel(self.x)) else None)
-        )
-        object.__setattr__(self, "cutoff", self._real_cutoff())
-        for sign, name in ((1, "plus"), (-1, "minus")):
-            if not (self._centred >= 0.0 if sign > 0 else self._centred < 0.0).any():
-                raise DataError(
-                    f"no unit on the {name} side of the cutoff {self.cutoff:g}: the running variable runs from {self.x.min():g} to "
-                    f"{self.x.max():g}. Is the cutoff in the unit of the running variable?"
-                )
-        if self.treatment is not None:
-            object.__setattr__(self, "treatment", self._checked_treatment())
-        if self.cluster is not None:
-            object.__setattr__(self, "cluster", self._checked_clusters())
-
-    def _real_cutoff(self) -> float:
-        value = np.asarray(self.cutoff)
-        if value.ndim != 0 or value.dtype.kind not in "fiu" or not np.isfinite(value):
-            raise ConfigError(f"R3D: cutoff must be a finite number, in the unit of the running variable; got {shown(self.cutoff)}")
-        return float(value)
-
-    def _checked_treatment(self) -> FloatArray:
-        share = real_column("treatment", self.treatment, length=len(self.x), labels=self.labels)  # type: ignore[arg-type]
-        outside = np.flatnonzero((share < 0.0) | (share > 1.0))
-        if len(outside):
-            raise DataError(
-                f"treatment must lie in [0, 1]; unit {self.labels[outside[0]]} has {share[outside[0]]:g} ({len(outside)} such units)"
-            )
-        if np.ptp(share) == 0.0:
-            raise DataError(
-                f"treatment is {share[0]:g} in every unit: a fuzzy design needs one that changes. For a sharp design leave treatment out"
-            )
-        return share
-
-    def _checked_clusters(self) -> NDArray[Any]:
-        names = as_labels("cluster", self.cluster)  # type: ignore[arg-type]
-        if len(names) != len(self.x):
-            raise DataError(f"cluster must have one label for each of the {len(self.x)} units, got {len(names)}")
-        for side, where in (("plus", self._centred >= 0.0), ("minus", self._centred < 0.0)):
-            if (count := len(np.unique(names[where]))) < 2:
-                raise DataError(f"the {side} side has {count} cluster; a clustered covariance needs at least 2 on each side")
-        return names
+            outcomes = RaggedSample.from_list(outcomes)
+        outcomes = named_as(outcomes, self.labels)
+        design = Design(self.x, self.cutoff, self.treatment, self.cluster, outcomes.labels)
+        checked = {name: getattr(design, name) for name in ("x", "cutoff", "treatment", "cluster", "labels")}
+        for name, value in (checked | {"outcomes": outcomes, "design": design}).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_frame(
         cls, observations: Any, units: Any, cutoff: float = 0.0, *, columns: FrameColumns | None = None, settings: R3DSettings | None = None
     ) -> R3D:
-        """Model of two tables: one row per value, and one row per unit; data frames or dictionaries of columns, rows in any order.
+        """Model of two tables, joined by the units' labels: outcomes, and one row per unit. Rows may come in any order.
 
         Parameters
         ----------
-        observations : data frame or dict of arrays
-            Columns ``columns.unit``, ``columns.value`` and, where named, ``columns.weight``.
+        observations : data frame or dict of arrays, RaggedSample or UnitQuantiles
+            One row per value, with columns ``columns.unit``, ``columns.value`` and, where named, ``columns.weight``; or a labelled sample,
+            or what `extract_quantiles` returns.
         units : data frame or dict of arrays
             Columns ``columns.unit``, ``columns.running_variable`` and, where named, ``columns.treatment`` and ``columns.cluster``.
         cutoff : float
@@ -153,46 +123,41 @@ class R3D:
         ConfigError
             If a column is missing; names the nearest.
         DataError, DataTypeError
-            If a unit is in one table only (either way) or twice in ``units``, or as the class.
+            If a unit is in one table only (either way) or twice in ``units``, or as the class; names the column.
         """
         columns = FrameColumns() if columns is None else columns
         if not isinstance(columns, FrameColumns):
             raise ConfigError(f"R3D: columns must be FrameColumns, got {shown(columns)}")
-        long = columns_of(observations, "observations", {"unit": columns.unit, "value": columns.value, "weight": columns.weight})
-        wide = columns_of(
-            units,
-            "units",
-            {"unit": columns.unit, "x": columns.running_variable, "treatment": columns.treatment, "cluster": columns.cluster},
-        )
-        sample = RaggedSample.from_long(long["unit"], long["value"], long.get("weight"))
-        sample = join_units(sample, as_labels("unit", wide["unit"]))
-        return cls(wide["x"], sample, cutoff, wide.get("treatment"), wide.get("cluster"), settings or R3DSettings())
+        wide = columns_of(units, "units", columns.of_units)
+        labels = as_labels(f"units['{columns.unit}']", wide["unit"])
+        if isinstance(observations, (RaggedSample, UnitQuantiles)):
+            outcomes: Any = observations
+        else:
+            outcomes = RaggedSample.from_long(**_checked_rows(observations, columns))
+        outcomes = join_units(outcomes, labels, _UNITS)
+        numbers = {"running variable": columns.running_variable, "treatment": columns.treatment}
+        for role, name in numbers.items():
+            if name is not None:
+                wide[role] = real_column(f"{role} (units['{name}'])", wide[role], length=len(labels), where=unit_of(labels))
+        treatment, cluster = wide.get("treatment"), wide.get("cluster")
+        return cls(wide["running variable"], outcomes, cutoff, treatment, cluster, settings or R3DSettings(), labels)
 
     @classmethod
     def from_quantiles(
         cls, x: ArrayLike, quantiles: ArrayLike, counts: ArrayLike | None = None, *, cutoff: float = 0.0,
         treatment: ArrayLike | None = None, cluster: ArrayLike | None = None, settings: R3DSettings | None = None,
+        labels: ArrayLike | None = None,
     ) -> R3D:  # fmt: skip
-        """Model of quantiles (n, n_q) at the levels of the settings, extracted before; ``counts`` (n,) are the units' sizes, if known.
+        """Model of quantiles (n, n_q) at the levels of the settings, in the order of ``x``; ``counts`` (n,) are the units' sizes, if known.
 
         Raises
         ------
         DataError, DataTypeError
-            If a row is not nondecreasing, or as the class.
+            If a row is not nondecreasing, a count is no positive integer, or as the class.
         """
         settings = settings or R3DSettings()
-        table = UnitQuantiles.of(quantiles, settings.q_grid, counts, settings.quantile_rule)
-        return cls(x, table, cutoff, treatment, cluster, settings)  # type: ignore[arg-type]
-
-    @property
-    def labels(self) -> NDArray[Any]:
-        """Names of the units, (n,)."""
-        assert self.outcomes.labels is not None
-        return self.outcomes.labels
-
-    @property
-    def _centred(self) -> FloatArray:
-        return self.x - self.cutoff
+        table = UnitQuantiles(None, settings.levels, quantiles, counts, rule=settings.quantile_rule)  # type: ignore[arg-type]
+        return cls(x, table, cutoff, treatment, cluster, settings, labels)  # type: ignore[arg-type]
 
     @cached_property
     def quantiles(self) -> FloatArray:
@@ -212,7 +177,7 @@ class R3D:
 
     def sides(self) -> tuple[Side, Side]:
         """Plus and minus side of the cutoff."""
-        return side_of(self._centred, 1, self.labels), side_of(self._centred, -1, self.labels)
+        return self.design.sides()
 
     def select_bandwidth(
         self,
@@ -242,76 +207,7 @@ class R3D:
         DataError
             If a side has too few units for the estimate.
         """
-        m, n = self.settings.n_q, len(self.x)
-        given = self._given(bandwidth)
-        if given is None:
-            if not regularise and (bandwidth == "rot" or self.settings.compat is not None):
-                raise ConfigError("R3D: 'rot' and the selector of compat='R3D' have no regularisation to leave out: leave regularise out")
-            info = self._chosen(str(bandwidth), self.quantiles_for_bandwidth, regularise)
-        elif coverage_rule or not regularise:
-            raise ConfigError("R3D: coverage_rule and regularise are of chosen bandwidths; with a bandwidth that is given leave them out")
-        else:
-            info = rules.fixed(given, m)
-        den = None
-        if self.treatment is None:
-            if bandwidth_den is not None:
-                raise ConfigError(
-                    "R3D: bandwidth_den is of the treatment, and there is none: give R3D(..., treatment=...), or leave it out"
-                )
-        elif bandwidth_den is not None:
-            if np.ndim(bandwidth_den) != 0:
-                raise ConfigError(f"R3D: bandwidth_den must be one number, got {shown(bandwidth_den)}")
-            den = rules.fixed(self._positive("bandwidth_den", bandwidth_den), 1)
-        elif given is None:
-            den = self._chosen("rot" if bandwidth == "rot" else "imse", self.treatment[:, None], regularise)
-        elif len(given) == 1:
-            den = rules.fixed(given, 1)
-        else:
-            raise ConfigError("R3D: with a bandwidth for each level, give bandwidth_den for the treatment as well")
-        if coverage_rule:
-            factor = rules.coverage_factor(n, self.settings.s)
-            info = replace(info, h=info.h * factor)
-            den = None if den is None else replace(den, h=den.h * factor) if den.rule != "given" else den
-        return replace(info, denominator=den)
-
-    @property
-    def quantiles_for_bandwidth(self) -> FloatArray:
-        """The fit's own quantiles; in compatible fits those of unweighted samples."""
-        if self.settings.compat is None or not isinstance(self.outcomes, RaggedSample):
-            return self.quantiles
-        return self.outcomes.unweighted().quantiles(self.settings.levels, "type7")
-
-    def _given(self, bandwidth: Any) -> FloatArray | None:
-        """A bandwidth in numbers as (1,) or (n_q,), or None where it is a rule."""
-        if isinstance(bandwidth, str):
-            one_of("bandwidth", bandwidth, _RULES)
-            if bandwidth == "mse" and self.settings.method == "frechet":
-                raise ConfigError("R3D: method 'frechet' takes one bandwidth for all levels, so not 'mse': take 'imse', 'rot' or a number")
-            return None
-        values = self._positive("bandwidth", bandwidth)
-        if np.ndim(bandwidth) == 0:
-            return values
-        if self.settings.method == "frechet":
-            raise ConfigError(f"R3D: method 'frechet' takes one bandwidth for all levels, got {len(values)} numbers")
-        if len(values) != self.settings.n_q:
-            raise ConfigError(f"R3D: bandwidth must be one number or one for each of the {self.settings.n_q} levels, got {len(values)}")
-        return values
-
-    @staticmethod
-    def _positive(name: str, value: Any) -> FloatArray:
-        values = np.asarray(value)
-        if values.dtype.kind not in "fiu" or values.ndim > 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
-            raise ConfigError(f"R3D: {name} must be positive and finite (or a rule: {', '.join(_RULES)}), got {shown(value)}")
-        return np.atleast_1d(values.astype(np.float64))
-
-    def _chosen(self, rule: str, outcomes: FloatArray, regularise: bool) -> BandwidthInfo:
-        sides, s, kernel, m = self.sides(), self.settings.s, self.settings.kernel, outcomes.shape[1]
-        if rule == "rot":
-            return rules.rule_of_thumb(sides, m, kernel)
-        cells = cell_weights(self.settings.levels) if m > 1 else np.ones(1)
-        if self.settings.compat is not None:
-            return compat.plug_in(sides, outcomes, self.settings.levels, s, kernel, pooled=rule == "imse")
-        return rules.plug_in(sides, outcomes, cells, s, kernel, pooled=rule == "imse", regularise=regularise)
+        return select(self, bandwidth, bandwidth_den, regularise, coverage_rule)
 
     def fit(
         self, bandwidth: str | float | ArrayLike = "imse", bandwidth_den: float | None = None, cov_type: CovType | None = None,
@@ -322,7 +218,7 @@ class R3D:
         Parameters
         ----------
         bandwidth, bandwidth_den, regularise, coverage_rule
-            See `select_bandwidth`.
+            See `select_bandwidth`. One number for ``bandwidth`` is the treatment's as well, unless ``bandwidth_den`` is given.
         cov_type : {"HC0", "HC2", "HC3", "CR0", "CR1"}, optional
             Covariance. Default "HC3", with clusters "CR1".
 
@@ -347,3 +243,14 @@ class R3D:
         settings = self.settings
         cov = check_cov_type(cov_type, clustered=self.cluster is not None, compat=settings.compat is not None)
         return estimate(self, self.select_bandwidth(bandwidth, bandwidth_den, regularise, coverage_rule), cov)
+
+
+def _checked_rows(observations: Any, columns: FrameColumns) -> dict[str, NDArray[Any]]:
+    """Columns of the table of observations as `RaggedSample.from_long` takes them; messages name the user's columns."""
+    long = columns_of(observations, "observations", columns.of_observations)
+    unit = as_labels(f"observations['{columns.unit}']", long["unit"])
+    found: dict[str, NDArray[Any]] = {"unit": unit}
+    for role, name, key in (("value", columns.value, "values"), ("weight", columns.weight, "weights")):
+        if role in long:
+            found[key] = real_column(f"observations['{name}']", long[role], length=len(unit), where=unit_of(unit))
+    return found

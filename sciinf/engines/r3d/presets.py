@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
 from sciinf.core.user_paths import user_path, what_is_at
-from sciinf.engines.r3d.data import FrameColumns
+from sciinf.engines.r3d.columns import FrameColumns
 from sciinf.engines.r3d.effect import R3DEffectEngine
 from sciinf.engines.r3d.model import R3D
 from sciinf.engines.r3d.results import R3DResults
@@ -176,11 +176,18 @@ def read_columns(path: Path, names: Mapping[str, str | None], labels: Sequence[s
 
 
 def _labels(fields: Sequence[str]) -> NDArray[Any]:
-    """Integers where all are, else text."""
+    """Integers where every field is written as one is, else text: "01" and "1", or "1_000" and "1000", are different labels."""
     try:
-        return np.array([int(field) for field in fields], dtype=np.int64)
+        found = np.array([int(field) for field in fields], dtype=np.int64)
     except (ValueError, OverflowError):
         return np.array(fields, dtype=np.str_)
+    return found if found.astype(np.str_).tolist() == list(fields) else np.array(fields, dtype=np.str_)
+
+
+def _of_one_kind(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]], name: str) -> None:
+    """Labels of both files as text where one file has text: that of an integer is as it was written."""
+    if one[name].dtype.kind != other[name].dtype.kind:
+        one[name], other[name] = one[name].astype(np.str_), other[name].astype(np.str_)
 
 
 def _numbers(file: str, column: str, fields: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
@@ -203,7 +210,7 @@ def fit_from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, 
     source = _known("[engine.data]", entry["data"], (*_FILES, *_COLUMNS, "cutoff"))
     paths = _paths(entry, base, data)
     if "results" in paths:
-        beside = list(dict.fromkeys(key for key in (*source, *paths) if key != "results")) + (["[engine.fit]"] if "fit" in entry else [])
+        beside = [key for key in dict.fromkeys([*source, *paths]) if key != "results"] + (["[engine.fit]"] if "fit" in entry else [])
         if beside:
             raise ConfigError(f"[engine.data] results is a fit that is made: leave out {', '.join(beside)}")
         return R3DResults.load(paths["results"])
@@ -219,6 +226,7 @@ def fit_from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, 
     observations = read_columns(paths["observations"], {"unit": columns.unit, "value": columns.value, "weight": columns.weight})
     roles = {"unit": columns.unit, "running_variable": columns.running_variable, "treatment": columns.treatment, "cluster": columns.cluster}
     units = read_columns(paths["units"], roles)
+    _of_one_kind(observations, units, columns.unit)
     model = R3D.from_frame(observations, units, source.get("cutoff", 0.0), columns=columns, settings=settings)
     return model.fit(**{key: options[key] for key in _FIT if key in options})
 

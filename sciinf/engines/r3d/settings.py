@@ -12,7 +12,7 @@ import numpy as np
 
 from sciinf.core.errors import ConfigError, SciinfWarning, nearest_names, shown
 
-__all__ = ["CovType", "Kernel", "Method", "QuantileRule", "R3DSettings", "R3DWarning", "one_of"]
+__all__ = ["CovType", "Kernel", "Method", "QuantileRule", "R3DSettings", "R3DWarning", "checked_grid", "one_of"]
 
 
 Method = Literal["frechet", "simple"]
@@ -47,8 +47,14 @@ def _order(name: str, value: Any, lowest: int) -> int:
     return int(value)
 
 
-def _grid(values: Any) -> tuple[float, ...]:
-    """Quantile levels as floats inside (0, 1), strictly increasing."""
+def checked_grid(values: Any) -> tuple[float, ...]:
+    """Quantile levels as floats.
+
+    Raises
+    ------
+    ConfigError
+        If they are not numbers inside (0, 1), strictly increasing, at least one.
+    """
     try:
         levels = tuple(float(value) for value in values)
     except (TypeError, ValueError):
@@ -86,7 +92,7 @@ class R3DSettings:
     projection_weights : {"cell", "equal"}
         Weights of the levels in the projection: their share of (0, 1), or equal ones.
     compat : None or "R3D"
-        "R3D" reproduces the numbers of the R package R3D, its known defects included.
+        "R3D" reproduces the numbers of the R package R3D, its known defects included; it has projection_weights "equal" alone.
 
     Raises
     ------
@@ -109,7 +115,7 @@ class R3DSettings:
     compat: Literal["R3D"] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q_grid", _grid(self.q_grid))
+        object.__setattr__(self, "q_grid", checked_grid(self.q_grid))
         one_of("method", self.method, get_args(Method))
         one_of("kernel", self.kernel, get_args(Kernel))
         one_of("quantile_rule", self.quantile_rule, get_args(QuantileRule))

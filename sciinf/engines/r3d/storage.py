@@ -16,8 +16,8 @@ from sciinf.core.errors import DataError
 from sciinf.core.fingerprint import sha256_of
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.covariance import Contributions, Part
+from sciinf.engines.r3d.data import UnitQuantiles
 from sciinf.engines.r3d.estimates import Limits
-from sciinf.engines.r3d.extract import UnitQuantiles
 from sciinf.engines.r3d.settings import R3DSettings
 
 if TYPE_CHECKING:
@@ -90,15 +90,15 @@ def save_quantiles(table: UnitQuantiles, path: Path | str) -> None:
         value = getattr(table, name)
         if value is not None:
             arrays[name] = np.asarray(value)
-    _labels_out(table.labels, arrays)
-    _write(path, _QUANTILES, arrays, {"rule": table.rule})
+    _labels_out(np.asarray(table.labels), arrays)
+    _write(path, _QUANTILES, arrays, {"rule": table.rule, "input_hash": table.input_hash})
 
 
 def load_quantiles(path: Path | str) -> UnitQuantiles:
     """Read what `save_quantiles` wrote, to the bit."""
     arrays, text = _read(path, _QUANTILES)
     labels = _labels_in(arrays.pop("labels"))
-    return UnitQuantiles(labels=labels, rule=text["rule"], **arrays)
+    return UnitQuantiles(labels=labels, rule=text["rule"], input_hash=text.get("input_hash"), **arrays)
 
 
 def _info_out(info: BandwidthInfo, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

@@ -17,7 +17,18 @@ import pytest
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings
 from sciinf.engines.r3d.effect_statistic import COARSE
-from sciinf.engines.r3d.presets import _COLUMNS, _EFFECT, _FILES, _FIT, _SETTINGS, TEMPLATE, fit_from_config, from_config, input_files
+from sciinf.engines.r3d.presets import (
+    _COLUMNS,
+    _EFFECT,
+    _FILES,
+    _FIT,
+    _SETTINGS,
+    TEMPLATE,
+    fit_from_config,
+    from_config,
+    input_files,
+    read_columns,
+)
 from sciinf.engines.r3d.simulate import dgp1
 
 DECILES = [k / 10 for k in range(1, 10)]
@@ -148,3 +159,35 @@ def test_the_template_is_every_key_and_its_default() -> None:
     for key in ("bandwidth", "regularise", "coverage_rule"):
         assert engine["fit"][key] == signature[key].default
     assert tuple(engine["effect"]["q"]) == COARSE
+
+
+def test_a_stored_fit_beside_data_from_the_command_line(folder: Path) -> None:
+    fit_from_config(table(), base=folder, data={}).save(folder / "fit.h5")
+    with pytest.raises(ConfigError, match="results is a fit that is made: leave out observations"):
+        from_config({"data": {"results": "fit.h5"}}, base=folder, data={"observations": folder / "obs.csv.gz"})
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "read"),
+    [
+        (["1", "20", "-3"], "i", [1, 20, -3]),
+        (["01", "1"], "U", ["01", "1"]),  # as of counties: two of them
+        (["1_000", "1000"], "U", ["1_000", "1000"]),
+        (["+1", "1"], "U", ["+1", "1"]),
+        (["1", "99999999999999999999"], "U", ["1", "99999999999999999999"]),
+    ],
+)
+def test_labels_are_what_is_written(tmp_path: Path, written: list[str], kind: str, read: list[Any]) -> None:
+    (tmp_path / "units.csv").write_text("unit\n" + "".join(f"{field}\n" for field in written))
+    found = read_columns(tmp_path / "units.csv", {"unit": "unit"})["unit"]
+    assert (found.dtype.kind, found.tolist()) == (kind, read)
+
+
+def test_a_label_with_a_zero_in_one_file_only(folder: Path) -> None:
+    """Units 10, 11, ... in the observations, and one more, "09", in the table of units: it has no observation, the others match."""
+    for name, columns in (("obs.csv.gz", "unit,z"), ("units.csv", "unit,x")):
+        labels = [*range(10, 22)] * (5 if "z" in columns else 1)
+        rows = "".join(f"{label},{(label * 7 % 12) / 6 - 0.9}\n" for label in labels)
+        (folder / name).write_text(f"{columns}\n{rows}" + ("09,0.5\n" if "x" in columns else ""))
+    with pytest.raises(DataError, match="units of the table of units without any observation: 09"):
+        fit_from_config(table(), base=folder, data={})

@@ -1,18 +1,16 @@
-"""Extraction in chunks and files: the same bytes however it was done, and damage is found."""
+"""Files of fits and of extracted quantiles: read back to the bit, and damage is found."""
 
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from sciinf.core.errors import ConfigError, DataError, DataTypeError
+from sciinf.core.errors import DataError
 from sciinf.engines.r3d import R3D, R3DResults, R3DSettings, RaggedSample, UnitQuantiles, extract_quantiles
 from sciinf.engines.r3d.simulate import dgp1
 
@@ -20,59 +18,6 @@ DECILES = tuple(k / 10 for k in range(1, 10))
 DATA = dgp1(120, np.random.default_rng(1).integers(5, 60, 120), 1.0, np.random.default_rng(2))
 LABELS = np.random.default_rng(3).permutation(1000)[:120]
 SAMPLE = RaggedSample(DATA.outcomes.values, DATA.outcomes.offsets, np.random.default_rng(4).uniform(size=len(DATA.outcomes.values)), LABELS)
-
-
-def chunks(sample: RaggedSample, n: int) -> list[RaggedSample]:
-    return [sample.take(rows) for rows in np.array_split(np.random.default_rng(n).permutation(sample.n_units), n)]
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("rule", ["type7", "inverted_cdf"])
-def test_any_chunks_and_workers_give_the_same_bytes(weighted: bool, rule: Any) -> None:
-    sample = SAMPLE if weighted else SAMPLE.unweighted()
-    whole = extract_quantiles([sample], DECILES, rule)
-    assert_array_equal(whole.labels, np.sort(LABELS))
-    assert_array_equal(whole.quantiles, sample.quantiles(DECILES, rule)[np.argsort(LABELS)])
-    with ThreadPoolExecutor(2) as pool:
-        for n, workers in ((3, 1), (7, 2), (60, 3), (5, pool)):
-            other = extract_quantiles(iter(chunks(sample, n)), DECILES, rule, workers)
-            for name in ("labels", "quantiles", "counts", "means", "weight_sums"):
-                assert getattr(other, name).tobytes() == getattr(whole, name).tobytes()
-
-
-def test_a_generator_is_read_as_needed() -> None:
-    held: list[int] = []
-
-    def made() -> Any:
-        for i, chunk in enumerate(chunks(SAMPLE, 40)):
-            held.append(i)
-            yield chunk
-
-    parts = made()
-    extract_quantiles(parts, DECILES, workers=2)
-    assert held == list(range(40))
-
-
-def test_a_unit_in_two_chunks() -> None:
-    parts = chunks(SAMPLE, 4)
-    again = parts[1].take(np.array([0]))
-    with pytest.raises(DataError, match=rf"unit {again.labels[0]} is in chunk 1 and in chunk 4.*between units"):
-        extract_quantiles([*parts, again], DECILES)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        (([], DECILES), DataError, "no chunk"),
-        (([np.ones(3)], DECILES), DataTypeError, "chunk 0 must be a RaggedSample"),
-        (([SAMPLE], (0.5, 1.0)), ConfigError, r"inside \(0, 1\)"),
-        (([SAMPLE], DECILES, "type9"), ConfigError, "no quantile_rule 'type9'"),
-        (([SAMPLE], DECILES, "type7", 0), ConfigError, "workers must be a number of threads"),
-    ],
-)
-def test_refused(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        extract_quantiles(*arguments)
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -83,7 +28,8 @@ def test_quantiles_file(tmp_path: Path, text: bool) -> None:
     read = UnitQuantiles.load(tmp_path / "table.h5")
     for name in ("labels", "q_grid", "quantiles", "counts", "means", "weight_sums"):
         assert_array_equal(getattr(read, name), getattr(table, name))
-    assert read.rule == table.rule
+    assert (read.rule, read.input_hash) == (table.rule, table.input_hash)
+    assert len(read.input_hash or "") == 64
     assert [path.name for path in tmp_path.iterdir()] == ["table.h5"]
 
 
@@ -94,10 +40,10 @@ def fits() -> dict[str, R3DResults]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
-            "sharp": R3D(DATA.x, SAMPLE, settings=chosen).fit(),
-            "fuzzy": R3D(DATA.x, SAMPLE, treatment=share, settings=chosen).fit(),
-            "comply": R3D(DATA.x, SAMPLE, treatment=1.0 * (DATA.x >= 0), settings=chosen).fit(0.7),
-            "levels": R3D(DATA.x, SAMPLE, cluster=np.arange(120) // 4, settings=simple).fit("mse"),
+            "sharp": R3D(DATA.x, SAMPLE, labels=LABELS, settings=chosen).fit(),
+            "fuzzy": R3D(DATA.x, SAMPLE, labels=LABELS, treatment=share, settings=chosen).fit(),
+            "comply": R3D(DATA.x, SAMPLE, labels=LABELS, treatment=1.0 * (DATA.x >= 0), settings=chosen).fit(0.7),
+            "levels": R3D(DATA.x, SAMPLE, labels=LABELS, cluster=np.arange(120) // 4, settings=simple).fit("mse"),
         }
 
 
@@ -111,6 +57,7 @@ def test_results_file(tmp_path: Path, name: str) -> None:
     assert_array_equal(read.conf_band(n_draws=99).lower, fit.conf_band(n_draws=99).lower)
     assert_array_equal(read.running_variable, DATA.x)
     assert_array_equal(read.sizes, SAMPLE.sizes)
+    assert read.gini_test(n_draws=99).ci == fit.gini_test(n_draws=99).ci
     assert read.settings == fit.settings
     for item in ("h", "pilot", "bias_plus", "regularisation"):
         assert_array_equal(getattr(read.bandwidth_info, item), getattr(fit.bandwidth_info, item))
