@@ -73,6 +73,8 @@ def _spread(axis: Axes, values: NDArray[np.float64], place: float, colour: str) 
 
 def rank_histograms(ranks: NDArray[np.int64], names: Sequence[str], n_draws: int = N_DRAWS) -> Figure:
     """Ranks of the truths, parameter by parameter, with the 99 % range of a uniform cell's count."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(2.6 * len(names) + 0.6, 2.8)
     figure.set_layout_engine("constrained")
     edges = np.linspace(-0.5, n_draws + 0.5, min(_CELLS, max(len(ranks) // 10, 2)) + 1)
@@ -88,7 +90,7 @@ def rank_histograms(ranks: NDArray[np.int64], names: Sequence[str], n_draws: int
         axis.set_xlabel(f"rank of {name}")
     axes[0].set_ylabel(f"replicas, of {len(ranks)}")
     axes[0].set_ylim(0.0, 1.35 * max(float(high), float(np.max(counts))))
-    axes[0].yaxis.get_major_locator().set_params(integer=True)
+    axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].legend(frameon=False, fontsize=8, loc="upper right")
     return figure
 
