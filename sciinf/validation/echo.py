@@ -23,14 +23,19 @@ from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
 from sciinf.engines.echo import EchoSearch
 from sciinf.engines.echo.data import Psd
+from sciinf.engines.echo.plots import background_histogram, spectrum_with_teeth
 from sciinf.samplers.pools import Workers
 from sciinf.samplers.settings import Dynesty
 from sciinf.validation import echo_checks as checks
 from sciinf.validation import echo_controls as controls
 from sciinf.validation import echo_evidence as evidence
+from sciinf.validation import echo_figures as figures
 from sciinf.validation import echo_hard
 from sciinf.validation import echo_runs as runs
+from sciinf.validation import echo_waveforms as waveforms
 from sciinf.validation.echo_checks import SCAN_ROWS, Phase
+from sciinf.validation.echo_event import GW150914
+from sciinf.validation.echo_scale import FULL, LONG, QUICK, Scale
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
 
 __all__ = ["ENVIRONMENT_VARIABLE", "FULL", "LONG", "QUICK", "Scale", "run"]
@@ -39,77 +44,7 @@ ENVIRONMENT_VARIABLE = "SCIINF_ECHO_DATA"
 """Folder with ``strain/``, ``benchmarks/`` and ``psd/``: the published files, which are not distributed with the package."""
 
 _SEED = 20230802
-_FAMILIES = ("constant_wall", "damped_wall", "boltzmann_wall", "wide_band")
 _DESIGN = "psd/aLIGO_ZERO_DET_high_P_psd.txt"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much a tier runs.
-
-    Parameters
-    ----------
-    draws : int
-        Of the oracle, per duration, noise and phase.
-    durations : tuple of int
-        Of the oracle, s.
-    scan_seeds, scan_rows : int
-        Of the amplitude scan.
-    injections : tuple of (duration, phase, combs, noise runs)
-        Searches.
-    n_live : int
-        Of the searches.
-    evidence : tuple of (combs, phases, points of the quadrature, seeds of the scatter)
-    replicas : dict
-        Replicas of the calibration by phase.
-    samplers : int
-        Combs sampled twice.
-    benchmarks : tuple of (families, N, runs, phases)
-    pairs : int
-        Networks.
-    slides : tuple of (T, phase, slides or None for all)
-    controls : int
-        Replicas of the calibration's controls; 0 for those without a campaign only.
-    wide_controls : int
-        Replicas with a PSD of 1.69 times the true one.
-    hard : int
-        Runs of each set that is easily missed.
-    """
-
-    draws: int
-    durations: tuple[int, ...]
-    scan_seeds: int
-    scan_rows: int
-    injections: tuple[tuple[int, Phase, int, int], ...]
-    n_live: int
-    evidence: tuple[int, tuple[Phase, ...], int, int]
-    replicas: dict[Phase, int]
-    samplers: int
-    benchmarks: tuple[tuple[tuple[str, ...], int, int, tuple[Phase, ...]], ...]
-    pairs: int
-    slides: tuple[tuple[float, Phase, int | None], ...]
-    controls: int = 0
-    wide_controls: int = 0
-    hard: int = 0
-
-
-QUICK = Scale(
-    50, (4,), 20, 2, ((12, "mode", 1, 0),), 300, (1, ("mode",), 2**16, 0), {"mode": 30}, 1, ((("constant_wall",), 20, 1, ("mode",)),), 0,
-    ((2.0, "mode", 2),),
-)  # fmt: skip
-FULL = Scale(
-    500, (1, 4, 12, 52), 200, 6, ((12, "mode", 4, 4), (1, "mode", 4, 4)), 500, (3, ("mode", "bin"), 2**19, 10), {"mode": 300}, 3,
-    ((_FAMILIES, 20, 2, ("mode", "bin")), (("constant_wall", "wide_band"), 100, 3, ("mode", "bin"))), 10,
-    ((2.0, "mode", None), (2.0, "bin", None)), 100,
-)  # fmt: skip
-LONG = Scale(
-    500, (1, 4, 12, 52), 200, 6,
-    tuple((duration, phase, 20, 20) for duration in (1, 2, 3, 4, 8, 12, 24, 52) for phase in ("mode", "bin")), 1000,
-    (3, ("mode", "bin"), 2**19, 10),
-    {"mode": 300, "bin": 300, "whittle": 300}, 3,
-    ((_FAMILIES, 20, 100, ("mode", "bin")), (_FAMILIES, 100, 100, ("mode", "bin")), (_FAMILIES, 150, 100, ("mode", "bin"))), 10,
-    ((2.0, "mode", None), (2.0, "bin", None), (4.0, "mode", None), (4.0, "bin", None)), 100, 300, 100,
-)  # fmt: skip
 
 
 def calibration_problem(phase: Phase, low: float = 0.0) -> Problem:
@@ -201,6 +136,14 @@ class _Suite:
                 value, error = controls.from_the_scan(found[0].marginalised, self.scale.n_live, _SEED)
                 wrong = controls.agreeing("evidence", value, error, values[0])
                 self.record.add_renamed("live points from a scan", [wrong], expect_failure=True)
+        if not self.scale.needle:
+            self.record.skip("evidence over the whole prior", "in --full and --long")
+            return
+        with self.record.part("evidence over the whole prior"):
+            verdicts, lines = evidence.whole_prior(self.scale.needle, _SEED, self.workers, self.record.folder("whole-prior"))
+            self.record.add(*verdicts)
+            heads = ("how", "seeds", "mean ln B", "scatter over seeds", "stated error")
+            self.record.table("Published comb at T = 12 s, mode, over the whole prior", heads, lines)
 
     def calibration(self) -> None:
         """Ranks of the truths, by phase; coverage; and the faults on the same or on new replicas."""
@@ -211,6 +154,7 @@ class _Suite:
             self.record.add_renamed(f"coverage, {phase}", [coverage.test(result.ranks, result.names).verdict])
             if self.record.directory:
                 self.record.figure(f"sbc-{phase}", sbc.plot(result.ranks, result.names))
+                self.record.figure(f"ranks-{phase}", figures.rank_histograms(result.ranks, result.names))
             if phase == "mode" and self.scale.controls:
                 first = result.names.index("spacing")
                 moved = broken(result, shift=1.0)
@@ -246,24 +190,45 @@ class _Suite:
         heads = ("T", "phase", "seeds", "ln B", "published", "best ln L", "published", "ln B of noise: mean, max", "published")
         self.record.table("Published comb, SNR 16.3 at T = 12 s; medians with 16th and 84th percentile", heads, lines)
         self._bars_of_long(found)
+        if found and self.record.directory:
+            self.record.figure("evidence-by-duration", figures.evidence_by_duration(tuple(found.values())))
+            shown = found.get((12, "mode"), next(iter(found.values())))
+            for name, figure in figures.search_pictures(*shown.first).items():
+                self.record.figure(f"comb-{shown.duration}-{shown.phase}-{name}", figure)
         for i in range(self.scale.samplers):
             with self.record.part(f"two samplers {i + 1}"):
                 self.record.add(*runs.two_samplers(_SEED, i))
-        rows: list[tuple[str, ...]] = []
-        for families, n_echoes, count, phases in self.scale.benchmarks:
-            with self.record.part(f"benchmarks, N = {n_echoes}"):
-                lnb, more = runs.benchmarks(families, n_echoes, count, phases, n_live, _SEED, self.workers, folder, self.data)
-                rows += more
-                if n_echoes == 100 and ("wide_band", "bin") in lnb:
-                    gap = float(np.median(lnb["wide_band", "mode"] - lnb["wide_band", "bin"]))
-                    detail = "median ln B of mode less that of bin; bound 10"
-                    self.record.add(Verdict("wide band, N = 100: mode >> bin", gap, None, count, gap > 10.0, detail))
-        self.record.table("Benchmarks", ("family", "N", "waveform", "phase", "ln B", "published median", "best ln L, median"), rows)
+        self._benchmarks(folder)
         if self.scale.pairs:
             with self.record.part("network"):
                 self.record.add(*runs.network(self.scale.pairs, n_live, _SEED, self.workers))
         else:
             self.record.skip("network injections", "in --full and --long")
+
+    def _benchmarks(self, folder: Path | None) -> None:
+        """The four waveforms, noise alone, and where it was run the share of the waveforms above it."""
+        n_live, found = self.scale.n_live, []
+        quiet_rows: list[tuple[str, ...]] = []
+        for families, n_echoes, count, phases in self.scale.benchmarks:
+            with self.record.part(f"benchmarks, N = {n_echoes}"):
+                quiet = {}
+                for phase in phases if self.scale.quiet else ():
+                    quiet[phase], row = waveforms.waveform_noise(n_echoes, self.scale.quiet, phase, n_live, _SEED, self.workers, folder)
+                    quiet_rows.append(row)
+                found += waveforms.benchmarks(
+                    families, n_echoes, count, phases, n_live, _SEED, self.workers, folder, self.data, quiet
+                )  # fmt: skip
+        self.record.add(*(one.verdict() for one in found), *waveforms.bars(found))
+        self.record.table("Benchmarks: medians with 16th and 84th percentile", waveforms.HEADS, [one.row() for one in found])
+        if quiet_rows:
+            heads = ("N", "phase", "runs", "ln B: median, largest", "published")
+            self.record.table("Noise alone, searched as the benchmarks are", heads, quiet_rows)
+        if self.record.directory:
+            for one in found:
+                problem, theta = one.first
+                assert isinstance(problem.engine, EchoSearch)
+                name = f"benchmark-{one.family.replace('_', '-')}-{one.n_echoes}-{one.phase}"
+                self.record.figure(name, spectrum_with_teeth(problem.engine, problem.engine_theta(theta)))
 
     def _bars_of_long(self, found: dict[tuple[int, Phase], runs.Injections]) -> None:
         """Medians and differences that need twenty seeds."""
@@ -309,10 +274,13 @@ class _Suite:
         rows: list[tuple[str, ...]] = []
         for duration, phase, n in self.scale.slides:
             with self.record.part(f"GW150914, T = {duration:g}, {phase}"):
-                event = runs.GW150914.read(self.data, duration)
-                verdicts, more = event.slides(phase, n, 200, _SEED, self.workers, self.record.folder("slides"))
-                self.record.add(*verdicts)
-                rows += more
+                event = GW150914.read(self.data, duration)
+                slides = event.slides(phase, n, 200, _SEED, self.workers, self.record.folder("slides"))
+                self.record.add(*slides.verdicts())
+                rows.append(slides.row())
+                if self.record.directory:
+                    figure = background_histogram(slides.on, slides.background, slides.p.p, slides.block)
+                    self.record.figure(f"slides-{duration:g}-{phase}", figure)
         self.record.table("GW150914", ("T", "phase", "ln B on source", "largest slide", "p", "PSD level q"), rows)
 
 

@@ -30,7 +30,7 @@ from sciinf.samplers.pools import Workers, open_pool
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 from sciinf.validation.echo_checks import BAND, COMB, noise
-from sciinf.validation.echo_runs import benchmark_data, wave_search
+from sciinf.validation.echo_waveforms import benchmark_data, wave_search
 
 __all__ = ["SETS", "hard_set"]
 

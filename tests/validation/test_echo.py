@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from sciinf.calibration.injections import Campaign
 from sciinf.core.errors import ConfigError
 from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
@@ -22,9 +26,11 @@ from sciinf.validation import echo, suites
 from sciinf.validation import echo_checks as checks
 from sciinf.validation import echo_controls as controls
 from sciinf.validation import echo_evidence as evidence
+from sciinf.validation import echo_figures as figures
 from sciinf.validation import echo_runs as runs
+from sciinf.validation import echo_waveforms as waveforms
 from sciinf.validation.echo_oracle import Detector, Oracle, log_i0
-from sciinf.validation.echo_published import BENCHMARKS, COMBS
+from sciinf.validation.echo_published import COMBS, NOISE_OF_WAVEFORMS, WAVEFORMS
 
 SMALL = echo.Scale(5, (1,), 5, 1, (), 100, (0, (), 0, 0), {}, 0, (), 0, ())
 
@@ -102,14 +108,80 @@ def test_distances_from_the_published_figures() -> None:
     assert row.z_of_noise(np.full(25, row.noise + 3.0 * shift)) == pytest.approx(3.0)
     assert row.z_of_median(np.full(25, row.low)) == pytest.approx((row.low - row.median) / (1.2533 * 13.7 * math.sqrt(0.05)))
     assert len(COMBS) == 16
-    assert len(BENCHMARKS) == 48
+    assert len(WAVEFORMS) == 48
+    for (_, n, phase), one in WAVEFORMS.items():
+        assert one.low < one.median < one.high < one.best_high
+        assert one.best_low < one.best < one.best_high
+        assert NOISE_OF_WAVEFORMS[phase][n][0] < NOISE_OF_WAVEFORMS[phase][n][1]
+
+
+@pytest.mark.skipif(not os.environ.get(echo.ENVIRONMENT_VARIABLE), reason=f"no published files: set {echo.ENVIRONMENT_VARIABLE}")
+def test_the_tables_are_those_of_the_published_files() -> None:
+    folder = Path(os.environ[echo.ENVIRONMENT_VARIABLE]) / "benchmarks"
+
+    def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
+        with gzip.open(folder / f"{name}.csv.gz", "rt", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return np.array([float(row["logB"]) for row in rows]), np.array([float(row["maxloglikelihood"]) for row in rows])
+
+    for (family, n, phase), one in WAVEFORMS.items():
+        evidence_of, best = columns(f"{family}_N{n:03d}_{phase}")
+        quiet = columns(f"noise_N{n:03d}_{phase}")[0]
+        assert np.percentile(evidence_of, [16, 50, 84]) == pytest.approx([one.low, one.median, one.high], abs=0.0051)
+        assert np.percentile(best, [16, 50, 84]) == pytest.approx([one.best_low, one.best, one.best_high], abs=0.051)
+        assert np.mean(evidence_of > quiet.max()) == pytest.approx(one.above, abs=0.0051)
+        assert [np.median(quiet), quiet.max()] == pytest.approx(NOISE_OF_WAVEFORMS[phase][n], abs=0.0051)
+
+
+def searched(
+    values: list[float], quiet: list[float], scans: tuple[waveforms.Scanned, ...], family: str = "wide_band"
+) -> waveforms.Waveforms:
+    """Runs whose best ln L is 25 above ln B."""
+    problem = Problem(Gaussian(), Gaussian().default_priors(), name="Gaussian")
+    lnb = np.array(values)
+    return waveforms.Waveforms(family, 100, "mode", "file", (problem, np.zeros(3)), lnb, lnb + 25.0, np.array(quiet), scans)
+
+
+def test_rows_and_bars_of_the_waveforms() -> None:
+    scans = (waveforms.Scanned(40.0, 15.0, 0.02, "ok"), waveforms.Scanned(41.0, 16.0, 0.02, "not_converged"))
+    few = searched([14.0, 16.4], [], scans)
+    row = dict(zip(waveforms.HEADS, few.row(), strict=True))
+    assert row["ln B, nested"] == "14.00, 16.40"
+    assert row["ln B from a scan"] == "15.00, 16.00 (not_converged)"
+    assert row["above noise"] == ""
+    # The published file has median 24.60, 16th 18.04, 84th 30.49 percentile: (15.2 - 24.6) / (1.2533 * 6.225 sqrt(1/2 + 1/100)) = -1.69.
+    assert few.row()[5] == "24.60 [18.0, 30.5] (z -1.7)"
+    assert few.verdict().passed  # 39.0 against 40.0 and 41.4 against 41.0
+    assert not searched([14.0, 16.6], [], scans).verdict().passed  # 41.6 against 41.0: a comb that the scan has not seen
+    assert waveforms.bars([few]) == []
+    loud = searched([5.0] * 19 + [-2.0], [-1.0, -3.0], (), "constant_wall")
+    assert loud.above == 0.95
+    assert [v.passed for v in waveforms.bars([loud])] == [True]
+    assert not waveforms.bars([searched([5.0] * 18 + [-2.0] * 2, [-1.0], (), "constant_wall")])[0].passed
+
+
+def test_pictures() -> None:
+    values = np.random.default_rng(1).normal(50.0, 8.0, size=12)
+    quiet = Campaign(("x",), *(np.zeros((12, 1)),) * 4, np.zeros((12, 1, 1)), values - 55.0, *(np.ones(12),) * 4, "")
+    problem = Problem(Gaussian(), Gaussian().default_priors(), name="Gaussian")
+    found = [
+        runs.Injections(duration, phase, (problem, np.zeros(3)), replace(quiet, log_evidence=values[:n]), quiet, values, values, values)
+        for duration, n in ((1, 3), (12, 12))
+        for phase in ("mode", "bin")
+    ]
+    axis = figures.evidence_by_duration(found).axes[0]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "12"]
+    assert len(axis.collections) >= 6  # two violins of twelve runs, four of the noise's; three runs are points
+    ranks = np.random.default_rng(2).integers(0, 200, size=(300, 2))
+    bars = figures.rank_histograms(ranks, ("spacing", "width"))
+    assert [sum(patch.get_height() for patch in axis.containers[0]) for axis in bars.axes] == [300, 300]
 
 
 def test_a_source_heard_for_longer_is_louder() -> None:
     """SNR 10.61 at N = 20; the published damped wall has 17.3 at N = 100, ours 18.0."""
     snr = []
     for n in (20, 100, 150):
-        made = [runs.benchmark_data("damped_wall", n, None, np.random.default_rng(seed))[0] for seed in (1, 1)]
+        made = [waveforms.benchmark_data("damped_wall", n, None, np.random.default_rng(seed))[0] for seed in (1, 1)]
         assert np.array_equal(made[0].values, made[1].values)
         quiet = benchmark("damped_wall", n, 0.0, np.random.default_rng(1))
         snr.append(optimal_snr(made[0].with_values(made[0].values - quiet.values), f_max=F_RINGDOWN))

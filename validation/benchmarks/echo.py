@@ -1,7 +1,9 @@
 """Speed of the echo likelihood beside plain NumPy forms of it: one process, one thread, median and minimum of several rounds.
 
     python validation/benchmarks/echo.py [--json FILE] [--end-to-end N_LIVE]
+    python validation/benchmarks/echo.py --draw FILE
 
+The JSON file gets a table (.md) and a picture (.png) beside it; ``--draw`` makes both again from an earlier one.
 Peers are re-expressed here: (a) the likelihood vectorised over bins, (b) a piecewise evaluation mode by mode, with the template taken
 three times, as the published scripts have it. Ratios of medians; goals beside them.
 """
@@ -206,6 +208,17 @@ def kernels(timings: list[Timing], rows: list[Ratio]) -> None:
             rows.append(Ratio(f"{phase}: marginalised over plain, {where}", one.median / same.median, 3.0, least=False))
 
 
+def high_lower_end(timings: list[Timing], rows: list[Ratio]) -> None:
+    """U(0.07, 0.13) for the amplitude at T = 4 s, where off the signal nearly all of the likelihood lies below the prior."""
+    for phase in ("mode", "bin"):
+        engine = engine_at(4.0, phase)
+        points = off_signal()
+        one = kernel(replace(engine, amplitude=Uniform(0.07, 0.13)), points, f"kernel, {phase}, T = 4 s, U(0.07, 0.13)")
+        same = kernel(engine, points, f"kernel, {phase}, T = 4 s")
+        timings += [one, same]
+        rows.append(Ratio(f"{phase}: a prior of high lower end over plain, off the signal", one.median / same.median, 3.0, least=False))
+
+
 def scaling(timings: list[Timing], rows: list[Ratio]) -> None:
     """T = 48 s against T = 8 s with as many bins in the windows: widths chosen to match within 2 %."""
     found = {}
@@ -279,14 +292,78 @@ def sizes(rows: list[Ratio]) -> None:
     rows.append(Ratio("bytes of a pickled task", float(len(pickle.dumps(THETA))), 1000.0, least=False))
 
 
+def _short(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:.3g}" if value < 1000.0 else f"{value:,.0f}"
+
+
+def table(report: dict[str, Any]) -> str:
+    """Goals and times as Markdown."""
+    lines = [", ".join(f"{name} {value}" for name, value in report["versions"].items()) + "; one process, one thread.", ""]
+    lines += ["| what | ratio of medians | goal | met | note |", "|---|---|---|---|---|"]
+    for row in report["ratios"]:
+        ratio = "-" if row["ratio"] is None else _short(row["ratio"])
+        met = {True: "yes", False: "NO", None: "-"}[row["met"]]
+        lines.append(f"| {row['what']} | {ratio} | {'≥' if row['least'] else '≤'} {row['goal']:g} | {met} | {row['note']} |")
+    lines += ["", "| one evaluation | median, µs | least, µs |", "|---|---|---|"]
+    each = [item for item in report["timings"] if not item["name"].startswith("search")]
+    lines += [f"| {item['name']} | {1e6 * item['median']:.2f} | {1e6 * item['minimum']:.2f} |" for item in each]
+    if report["searches"]:
+        lines += ["", "| search, T = 12 s | seconds | calls | ln B | best ln L |", "|---|---|---|---|---|"]
+    for name, run in report["searches"].items():
+        evidence = f"{run['log_evidence']:.2f} ± {run['error']:.2f}"
+        lines.append(f"| {name} | {run['seconds']:.1f} | {run['calls']:,} | {evidence} | {run['best']:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(report: dict[str, Any], path: Path) -> None:
+    """How far each ratio is beyond its goal, and the times of one evaluation."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = [row for row in report["ratios"] if row["ratio"]]
+    each = [item for item in report["timings"] if not item["name"].startswith("search")]
+    figure = Figure(figsize=(11.0, 0.27 * (len(rows) + len(each)) + 1.8), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(len(rows), len(each)))
+    factors = [row["ratio"] / row["goal"] if row["least"] else row["goal"] / row["ratio"] for row in rows]
+    above.barh(range(len(rows)), [f - 1.0 for f in factors], left=1.0, color=["C0" if row["met"] else "C3" for row in rows], height=0.7)
+    above.axvline(1.0, color="0.3", linewidth=1.0)
+    for k, (row, factor) in enumerate(zip(rows, factors, strict=True)):
+        text = f" {_short(row['ratio'])} ({'≥' if row['least'] else '≤'} {row['goal']:g}) "
+        above.text(factor, k, text, va="center", ha="left" if factor >= 1.0 else "right", fontsize="small")
+    above.set_yticks(range(len(rows)), [row["what"] for row in rows], fontsize="small")
+    above.set(xscale="log", xlabel="times better than its goal", xlim=(0.7 * min(1.0, *factors), 4.0 * max(factors)))
+    below.barh(range(len(each)), [1e6 * item["median"] for item in each], color="C0", height=0.7)
+    for k, item in enumerate(each):
+        below.text(1e6 * item["median"], k, f" {_short(1e6 * item['median'])}", va="center", fontsize="small")
+    below.set_yticks(range(len(each)), [item["name"] for item in each], fontsize="small")
+    below.set(xscale="log", xlabel="one evaluation, median [µs]", xlim=(1.0, 4e6 * max(item["median"] for item in each)))
+    for axes in (above, below):
+        axes.invert_yaxis()
+        axes.margins(y=0.01)
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def draw(path: Path) -> None:
+    """Table and picture beside the JSON file."""
+    report = json.loads(path.read_text(encoding="utf-8"))
+    path.with_suffix(".md").write_text(table(report), encoding="utf-8")
+    plot(report, path.with_suffix(".png"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--end-to-end", type=int, metavar="N_LIVE", default=0, help="run searches too (1000 is the published setting)")
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="table and picture of an earlier run's JSON file, and nothing else")
     arguments = parser.parse_args()
+    if arguments.draw:
+        draw(arguments.draw)
+        return
     timings: list[Timing] = []
     rows: list[Ratio] = []
     kernels(timings, rows)
+    high_lower_end(timings, rows)
     scaling(timings, rows)
     batch(timings, rows)
     sizes(rows)
@@ -308,6 +385,7 @@ def main() -> None:
             "searches": searches,
         }  # fmt: skip
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+        draw(arguments.json)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,13 @@ reaches down to 0 is half the integral over the whole line (derived here). With 
 
 Where an end b of the prior cuts L, one Gauss-Legendre rule on [-b, b] does: |I0(x + iy)| <= I0(x), and ln I0(c x) <= c^2 ln I0(x) for
 c >= 1, keep |L| on Bernstein's ellipse of half-axes c b and sqrt(c^2 - 1) b below exp(c^2 ln L(b)) or exp((c^2 - 1) b^2 E / 2), and 96
-nodes integrate it to 1e-11 while neither ln L(b) nor b^2 E / 2 is above 350 (derived here). What is left goes to Gauss-Legendre panels.
-`condense` makes the many evaluations cheap.
+nodes integrate it to 1e-11 while neither ln L(b) nor b^2 E / 2 is above 350 (derived here).
+
+Where L falls from the prior's lower end a on, at the rate s = -d ln L / dA there, most of that would be taken off again: one rule on
+[a, a + l] does. The derivative is concave in A and vanishes at 0, so ln L <= ln L(a) - s t + t^2 / 2 d^2 ln L / dA^2 at A = a + t, which
+says where L has died away, and L(A) <= L(a) exp(-s t) on either side of a; with the bound off the axis as above, 48 nodes err by less than
+1e-11 of the integral while l sqrt(E) <= 22 and s l <= 250, sixteen by less than 1e-10 while they are below 5 and 26 (derived here). What is
+left goes to Gauss-Legendre panels. `condense` makes the many evaluations cheap.
 """
 
 from __future__ import annotations
@@ -20,6 +25,9 @@ from numba import float64, int64
 from sciinf.engines.echo.condensed_kernels import (
     AT_MULTIPLES,
     AT_NODES,
+    BEYOND,
+    BEYOND_NODES,
+    BEYOND_WEIGHTS,
     E_SUM,
     HIGHEST,
     LAST,
@@ -50,6 +58,10 @@ _MOST_PANELS = 1000.0  # more are wanted only where the likelihood is a matter o
 _FALL = 0.6  # of the slope of ln L: sixteen nodes integrate exp(-8 x) to 1e-12
 _STEEPEST = 350.0  # ln L at the prior's upper end, and half its square times E, that one rule bears
 _MOST_BELOW = 0.7  # of the integral up to the upper end of the prior, that may be taken off for its lower end
+_WIDEST = 100.0  # an upper end of the prior, in units of its lower end, for which the latter is looked at
+_GONE = 26.0  # what lies this far below L at the lower end is left out where L falls: 5e-12
+_LONGEST, _DEEPEST = 22.0, 250.0  # length in 1/sqrt(E), and fall at the first rate, that 48 nodes bear where L falls
+_SHORT = 5.0  # length in 1/sqrt(E) that sixteen nodes bear there, for a fall of `_GONE`
 _AHEAD = 12.0  # steps beyond the peak for which the K_i are condensed at a time
 _LEFT_OUT = 1e-12  # of the sum so far: where the trapezoidal rule ends
 _FARTHEST = 1e9  # steps
@@ -196,10 +208,37 @@ def _below(work, start, count, low, top):
 
 
 @inline_kernel
+def _less(value, share):
+    """ln of an integral less a share of it; NaN where the difference would have lost its digits."""
+    return value + math.log1p(-share) if share <= _MOST_BELOW else math.nan
+
+
+@kernel(float64(VECTOR, int64, int64, float64))
+def _up_to(work, start, count, end):
+    """ln of the integral of L from 0 to ``end`` by one Gauss-Legendre rule; NaN where that would not do."""
+    steep = 0.5 * (end * math.sqrt(work[E_SUM])) ** 2
+    if not (steep <= _STEEPEST and end * work[HIGHEST] <= MOST_IN_TABLE):
+        return math.nan
+    condense(work, start, count, end, AT_NODES)
+    values = work[MULTIPLES : MULTIPLES + N_MULTIPLES + 1]
+    if work[LAST] < 0.0:
+        return math.nan
+    top, total = 0.0, 0.0
+    for k in range(N_MULTIPLES + 1):
+        values[k] -= RULE_NODES[k] * RULE_NODES[k] * steep
+        top = values[k] if values[k] > top else top
+    for k in range(N_MULTIPLES):
+        if values[k] > top - _DROP:
+            total += RULE_WEIGHTS[k] * math.exp(values[k] - top)
+    return top + math.log(total * end) if values[N_MULTIPLES] <= _STEEPEST else math.nan
+
+
+@inline_kernel
 def _by_multiples(work, start, count, low, high, log_uniform):
     """ln of the integral over the prior by the trapezoidal rule, from the top up, then down; NaN where its ends, or 1/A, cut L."""
     step = _STEP / math.sqrt(work[E_SUM])
-    first = low if log_uniform == 1 or low * math.sqrt(work[E_SUM]) > _SMALL else 0.0
+    far = low * math.sqrt(work[E_SUM]) > _SMALL
+    first = low if log_uniform == 1 or (far and high > _WIDEST * low) else 0.0
     middle = _top_multiple(work, start, count, step)
     if middle > _FARTHEST:
         return math.nan
@@ -230,29 +269,13 @@ def _by_multiples(work, start, count, low, high, log_uniform):
     if log_uniform == 1:
         return top + math.log(total / math.log(high / low))
     total *= step
+    if far:
+        value = top + math.log(total)
+        share = math.exp(_up_to(work, start, count, low) - value) if k * step < low else 0.0
+        return _less(value, share) - math.log(high - low)
     if k < 0.0:
         total -= _below(work, start, count, low, top)
     return top + math.log(total / (high - low))
-
-
-@kernel(float64(VECTOR, int64, int64, float64))
-def _up_to(work, start, count, end):
-    """ln of the integral of L from 0 to ``end`` by one Gauss-Legendre rule; NaN where that would not do."""
-    steep = 0.5 * (end * math.sqrt(work[E_SUM])) ** 2
-    if not (steep <= _STEEPEST and end * work[HIGHEST] <= MOST_IN_TABLE):
-        return math.nan
-    condense(work, start, count, end, AT_NODES)
-    values = work[MULTIPLES : MULTIPLES + N_MULTIPLES + 1]
-    if work[LAST] < 0.0:
-        return math.nan
-    top, total = 0.0, 0.0
-    for k in range(N_MULTIPLES + 1):
-        values[k] -= RULE_NODES[k] * RULE_NODES[k] * steep
-        top = values[k] if values[k] > top else top
-    for k in range(N_MULTIPLES):
-        if values[k] > top - _DROP:
-            total += RULE_WEIGHTS[k] * math.exp(values[k] - top)
-    return top + math.log(total * end) if values[N_MULTIPLES] <= _STEEPEST else math.nan
 
 
 @inline_kernel
@@ -262,11 +285,55 @@ def _by_rule(work, start, count, low, high):
     if low * root <= _SMALL and high >= _beyond(work, count) + _AHEAD * _STEP / root:
         return math.nan
     value = _up_to(work, start, count, high)
-    if low > 0.0:
-        # Where nearly all of the integral lies below the lower end, the difference has lost its digits.
+    if low > 0.0 and not math.isnan(value):
         near = low * root <= _SMALL and 8.0 * low <= high
         share = _below(work, start, count, low, value) if near else math.exp(_up_to(work, start, count, low) - value)
-        value = value + math.log1p(-share) if share <= _MOST_BELOW else math.nan
+        value = _less(value, share)
+    return value - math.log(high - low)
+
+
+@inline_kernel
+def _beyond_low(work, start, count, low, reach, fall):
+    """ln of the integral of L from ``low`` on, it being gone ``reach`` further on, by the table's rules; NaN where none of them does."""
+    root, row = math.sqrt(work[E_SUM]), 0
+    while row < len(BEYOND) and low * BEYOND[row] < reach:
+        row += 1
+    if row == len(BEYOND):
+        return math.nan
+    length = low * BEYOND[row]
+    if length * root > _LONGEST or length * fall > _DEEPEST or (low + length) * work[HIGHEST] > MOST_IN_TABLE:
+        return math.nan
+    condense(work, start, count, low + length, AT_NODES + 1 + row)
+    if work[LAST] < 0.0:
+        return math.nan
+    values = work[MULTIPLES : MULTIPLES + N_MULTIPLES + 1]
+    steep, total = 0.5 * ((low + length) * root) ** 2, 0.0
+    top = values[N_MULTIPLES] - BEYOND_NODES[row, N_MULTIPLES] ** 2 * steep
+    for k in range(N_MULTIPLES):
+        value = values[k] - BEYOND_NODES[row, k] * BEYOND_NODES[row, k] * steep - top
+        if value < -_DROP:
+            break
+        total += BEYOND_WEIGHTS[k] * math.exp(value)
+    return top + math.log(length * total)
+
+
+@kernel(float64(VECTOR, int64, int64, float64, float64))
+def _by_fall(work, start, count, low, high):
+    """ln of the integral over a uniform prior from whose lower end on L falls; NaN where it does not, or too slowly."""
+    slope, curvature = sum_ratios(work, start, count, low)
+    fall, bend = low * work[E_SUM] - slope, work[E_SUM] - curvature
+    if not (fall > 0.0 and bend > 0.0):
+        return math.nan
+    reach, value = 2.0 * _GONE / (fall + math.sqrt(fall * fall + 2.0 * _GONE * bend)), math.nan
+    if low + reach <= high:
+        value = _beyond_low(work, start, count, low, reach, fall)
+    length = min(reach, high - low)
+    if math.isnan(value) and length * math.sqrt(work[E_SUM]) <= _SHORT:
+        condense(work, start, count, low + length, NOWHERE)
+        top, total = log_shape(work, start, count, 0, low), 0.0
+        for q in range(16):
+            total += _WEIGHTS16[q] * math.exp(log_shape(work, start, count, 0, low + 0.5 * length * (1.0 + _NODES16[q])) - top)
+        value = top + math.log(0.5 * length * total)
     return value - math.log(high - low)
 
 
@@ -278,7 +345,10 @@ def log_marginal(work, start, count, gaussian, low, high, log_uniform):
     value = math.nan
     if gaussian == 0:
         measure(work, start, count)
-        value = _by_rule(work, start, count, low, high) if log_uniform == 0 else math.nan
+        if log_uniform == 0 and high <= _WIDEST * low and low * math.sqrt(work[E_SUM]) > _SMALL:
+            value = _by_fall(work, start, count, low, high)
+        if log_uniform == 0 and math.isnan(value):
+            value = _by_rule(work, start, count, low, high)
         if math.isnan(value):
             value = _by_multiples(work, start, count, low, high, log_uniform)
     return _by_panels(work, start, count, gaussian, low, high, log_uniform) if math.isnan(value) else value

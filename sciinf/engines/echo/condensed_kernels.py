@@ -20,8 +20,8 @@ from sciinf.numerics.bessel import bessel_ratio, log_i0, log_i0_many
 from sciinf.numerics.jit import VECTOR, inline_kernel, kernel
 
 __all__ = [
-    "AT_MULTIPLES", "AT_NODES", "BINS", "E_SUM", "HIGHEST", "LAST", "LIMIT", "MOST_IN_TABLE", "MULTIPLES", "NOWHERE", "N_KEPT",
-    "N_MULTIPLES", "PADDING", "RULE_NODES", "RULE_WEIGHTS", "SQUARES", "TEETH", "TOTAL", "X_SUM",
+    "AT_MULTIPLES", "AT_NODES", "BEYOND", "BEYOND_NODES", "BEYOND_WEIGHTS", "BINS", "E_SUM", "HIGHEST", "LAST", "LIMIT", "MOST_IN_TABLE",
+    "MULTIPLES", "NOWHERE", "N_KEPT", "N_MULTIPLES", "PADDING", "RULE_NODES", "RULE_WEIGHTS", "SQUARES", "TEETH", "TOTAL", "X_SUM",
     "condense", "measure", "sum_log_i0", "sum_ratios",
 ]  # fmt: skip
 
@@ -42,11 +42,19 @@ PADDING = _LANES
 """Places behind the K_i that are read, and not used."""
 
 NOWHERE, AT_MULTIPLES, AT_NODES = range(3)
-"""Where `condense` leaves the sums: nowhere, at multiples of limit / `N_MULTIPLES`, or at `RULE_NODES` of the limit."""
+"""Where `condense` leaves the sums: nowhere, at multiples of limit / `N_MULTIPLES`, at `RULE_NODES` of the limit; from 3 on, at row k of
+`BEYOND_NODES` of the limit for 3 + k."""
 
 _nodes, _weights = np.polynomial.legendre.leggauss(2 * N_MULTIPLES)
 RULE_NODES, RULE_WEIGHTS = np.append(_nodes[N_MULTIPLES:], 1.0), np.append(_weights[N_MULTIPLES:], 0.0)
 """Positive nodes of the Gauss-Legendre rule on [-1, 1], then its end, and their weights: the integral of an even function over [0, 1]."""
+
+BEYOND = np.array([0.125, 0.5, 1.25, 2.5])
+"""How far beyond its lower end, in units of that, a row of `BEYOND_NODES` reaches."""
+_nodes, BEYOND_WEIGHTS = np.polynomial.legendre.leggauss(N_MULTIPLES)
+_nodes = np.append(0.5 * (1.0 + _nodes), 0.0)
+BEYOND_NODES, BEYOND_WEIGHTS = (1.0 + np.outer(BEYOND, _nodes)) / (1.0 + BEYOND[:, None]), 0.5 * BEYOND_WEIGHTS
+"""Nodes of Gauss-Legendre rules whose upper end is 1, then their lower end; and the weights for an interval of length 1."""
 
 _CUT = 5.783185962946784  # square of the first zero of J0
 _LOG_ERROR = 24.0  # ln of 2.2 over the error of the whole sum: 1e-10
@@ -66,8 +74,8 @@ _FIRSTS = _UNROLLED * np.concatenate([[0], np.cumsum(_ROWS)[:-1]])
 _Q = (1.0 + _CLASSES**2 / _CUT) ** 0.125
 MOST_IN_TABLE = float(_CLASSES[-1])
 """The largest limit K_i that a table holds."""
-_FRACTIONS = np.stack([np.arange(N_MULTIPLES + 1) / N_MULTIPLES, RULE_NODES])
-_TABLE = np.empty((2, _UNROLLED * int(_ROWS.sum()), N_MULTIPLES + 1))
+_FRACTIONS = np.stack([np.arange(N_MULTIPLES + 1) / N_MULTIPLES, RULE_NODES, *BEYOND_NODES])
+_TABLE = np.empty((len(_FRACTIONS), _UNROLLED * int(_ROWS.sum()), N_MULTIPLES + 1))
 for _row, _first, _q in zip(_ROWS, _FIRSTS, _Q, strict=True):
     _t = (_q**2 - 1.0) / (_q**2 + 1.0) * _COSINES[_row, : _UNROLLED * _row]
     _x = np.sqrt(np.maximum(_CUT * (_q**2 * (1.0 + _t) / (1.0 - _t)) ** 2 - _CUT, 0.0))
@@ -180,7 +188,7 @@ def condense(work, start, count, limit, tabulated):
     """Nodes and weights of the K_i, once measured, for amplitudes up to ``limit``: the sum then errs by less than 1e-10.
 
     The K_i stay. Where they are few they are the nodes; where they are spread too far there are none, and work[LIMIT] is -1. With
-    ``tabulated`` `AT_MULTIPLES` or `AT_NODES` also the sums at those amplitudes, in work[MULTIPLES + k], k <= work[LAST], or nothing where
+    ``tabulated`` other than `NOWHERE` also the sums at those amplitudes, in work[MULTIPLES + k], k <= work[LAST], or nothing where
     no interval of the table holds the K_i.
     """
     work[LIMIT], work[LAST] = -1.0, -1.0

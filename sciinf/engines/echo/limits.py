@@ -92,7 +92,8 @@ class PValue:
 
     def sentence(self, segments: int | None = None, block: tuple[float, float] | None = None) -> str:
         """What a report says of it; ``segments`` is the number of segments that the pairs were made of, ``block`` `block_interval`'s."""
-        text = f"p = {self.k}/{self.n} = {self.p:.3g}, (k+1)/(N+1) = {self.p_plus_one:.3g}, smallest reachable {self.smallest:.3g}"
+        text = f"p = {self.k}/{self.n} = {self.p:.3g}, (k+1)/(N+1) = {self.p_plus_one:.3g}"
+        text += f", smallest reachable 1/{self.n + 1} = {self.smallest:.3g}"
         if self.interval is not None:
             low, high = self.interval
             text += f"; {100 * self.level:g} % interval {low:.3g} to {high:.3g} if the N = {self.n} values were independent"

@@ -92,7 +92,10 @@ def spectrum_with_teeth(engine: EchoSearch, theta: ArrayLike) -> Figure:
         axis.plot(frequency, np.where(used & (comb != 0.0), np.abs(comb), np.nan), color=COLOURS[1], lw=1.5, label="comb")
         for begin, end in _runs(~used):
             axis.axvspan(frequency[begin] - 0.5 / engine.duration, frequency[end] + 0.5 / engine.duration, color=GREY, alpha=0.25, lw=0)
-        axis.set_ylabel(rf"{spectrum.detector}: $|d_j|\,(4\,\delta f/S_j)^{{1/2}}$")
+        axis.set_ylabel(r"$|d_j|\,(4\,\delta f/S_j)^{1/2}$")
+        axis.text(
+            0.01, 0.95, spectrum.detector, transform=axis.transAxes, va="top", bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5}
+        )
         axis.set_ylim(0.0, 1.25 * float(np.max(np.abs(data[used]), initial=1.0)))
         inside = used & (frequency >= low) & (frequency <= high)
         _fold(folded, (frequency[inside] - f0) / spacing, data[inside], comb[inside], spacing * engine.duration, spectrum.detector, colour)

@@ -140,6 +140,36 @@ def test_marginalised_amplitude(n: int, snr: float, whittle: bool) -> None:
         assert abs(shape.marginal(0.0, 10.0, False) - expected) < TOLERANCE
 
 
+@pytest.mark.parametrize("n", [1, 10, 100])
+@pytest.mark.parametrize("snr", [0.0, 2.0])
+def test_a_prior_far_above_the_peak(n: int, snr: float) -> None:
+    """Noise alone, and a weak comb: L falls over the whole prior, from 0.6 to 500 widths above 0, narrow and wide."""
+    rng = np.random.default_rng(n)
+    z = snr / math.sqrt(n) + rng.standard_normal(n) + 1j * rng.standard_normal(n)
+    shape = Shape(np.abs(z) / math.sqrt(n), 1.0)
+    for low in (0.6, 4.0, 8.0, 12.0, 500.0):
+        for ratio in (1.02, 13.0 / 7.0, 5.0, 150.0):
+            found, expected = shape.marginal(low, ratio * low, False), shape.reference(low, ratio * low, False)
+            assert abs(found - expected) < 1e-10 + 1e-14 * abs(expected), (low, ratio)
+
+
+def test_where_l_falls_no_panels_are_needed() -> None:
+    """The prior of the calibration's control, U(0.07, 0.13) s at T = 4 s, is 8 to 15 in units of 1/sqrt(E) (SNR 8 to 15)."""
+    done = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        shape = Shape(np.abs(rng.standard_normal(10) + 1j * rng.standard_normal(10)) / math.sqrt(10.0), 1.0)
+        work = shape.work()
+        condensed_kernels.measure(work, condensed_kernels.N_KEPT, 10)
+        value = amplitude_kernels._by_fall(work, condensed_kernels.N_KEPT, 10, 8.0, 15.0)
+        done += math.isfinite(value)
+        assert math.isnan(value) or seed >= 5 or abs(value - shape.reference(8.0, 15.0, False)) < 1e-10
+        loud = Shape(shape.k + 12.0 / math.sqrt(10.0), 1.0).work()
+        condensed_kernels.measure(loud, condensed_kernels.N_KEPT, 10)
+        assert math.isnan(amplitude_kernels._by_fall(loud, condensed_kernels.N_KEPT, 10, 8.0, 15.0))  # it rises there
+    assert done >= 98
+
+
 EXTENDED = [(1, 0.01), (1, 3.0), (1, 200.0), (3, 0.5), (3, 16.0), (3, 200.0)]
 
 

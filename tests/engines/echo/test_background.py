@@ -212,6 +212,8 @@ def test_a_p_value_with_its_interval() -> None:
     assert bg.p_value(1e9, background).interval == pytest.approx((0.0, 1 - 0.025 ** (1 / 110)))
     assert bg.p_value(1.0, background, overlapping=True).interval is None
     text = result.sentence(segments=11, block=(0.01, 0.3))
+    assert "smallest reachable 1/111 = 0.00901" in text
+    assert "smallest reachable 1/7 = 0.143" in bg.p_value(0.0, [-1.0] * 6).sentence()
     for part in ("p = 10/110", "0.0991", "if the N = 110 values were independent", "pairs of 11 segments", "0.01 to 0.3"):
         assert part in text
 

@@ -56,7 +56,7 @@ def test_condensed_sum(name: str, limit: float, scale: float) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("limit", LIMITS)
-@pytest.mark.parametrize("where", [ck.AT_MULTIPLES, ck.AT_NODES])
+@pytest.mark.parametrize("where", [ck.AT_MULTIPLES, ck.AT_NODES, *range(ck.AT_NODES + 1, ck.AT_NODES + 1 + len(ck.BEYOND))])
 def test_tabulated_sums(name: str, limit: float, where: int) -> None:
     """At all places, or none: where no interval of the table holds the K_i, or where they are more than its nodes are meant for."""
     k, n = SETS[name] / SETS[name].max(), len(SETS[name])
@@ -68,7 +68,8 @@ def test_tabulated_sums(name: str, limit: float, where: int) -> None:
         return
     assert work[ck.LAST] == ck.N_MULTIPLES
     for i in range(ck.N_MULTIPLES + 1):
-        amplitude = limit * (i / ck.N_MULTIPLES if where == ck.AT_MULTIPLES else ck.RULE_NODES[i])
+        fractions = (np.arange(ck.N_MULTIPLES + 1) / ck.N_MULTIPLES, ck.RULE_NODES, *ck.BEYOND_NODES)
+        amplitude = limit * fractions[where - 1][i]
         assert abs(work[ck.MULTIPLES + i] - direct(k, amplitude)) < 1e-10
         assert abs(work[ck.MULTIPLES + i] - ck.sum_log_i0(work, ck.N_KEPT, n, amplitude)) < 1e-11
 

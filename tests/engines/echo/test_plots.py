@@ -60,7 +60,7 @@ def test_a_network_has_a_row_for_each_detector_and_grey_where_it_is_masked() -> 
     engine = EchoSearch((noise("H1", mask=mask), noise("L1", delay=0.007)), remnant=Remnant(0.67, 67.65), amplitude="marginalised")
     theta = np.array([5.3, 0.4, 0.9, 60.0, 200.0, 1.0])
     figure = plots.spectrum_with_teeth(engine, theta)
-    assert [axis.get_ylabel()[:2] for axis in figure.axes[:2]] == ["H1", "L1"]
+    assert [axis.texts[0].get_text() for axis in figure.axes[:2]] == ["H1", "L1"]
     assert len(figure.axes[0].patches) == 1
     assert len(figure.axes[1].patches) == 0
     assert drawn(figure)
