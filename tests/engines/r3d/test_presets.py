@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from sciinf.core.errors import ConfigError, DataError
-from sciinf.engines.r3d import R3D, R3DSettings
+from sciinf.engines.r3d import R3D, R3DSettings, presets
 from sciinf.engines.r3d.presets import TEMPLATE, fit_from_config, from_config, input_files
 from sciinf.engines.r3d.simulate import dgp1
 
@@ -44,8 +46,11 @@ def test_tables_are_the_model(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         direct = R3D(DATA.x, DATA.outcomes, settings=R3DSettings(q_grid=tuple(DECILES))).fit(0.6).to_engine("shift", q=(0.3, 0.5, 0.7))
-    assert engine.comparison_key() == direct.comparison_key() or np.allclose(engine.statistic, direct.statistic, rtol=1e-12)
-    assert np.allclose(engine.covariance, direct.covariance, rtol=1e-10)
+    np.testing.assert_allclose(engine.statistic, direct.statistic, rtol=1e-12)  # units come in another order
+    np.testing.assert_allclose(engine.covariance, direct.covariance, rtol=1e-10)
+    np.testing.assert_allclose(engine.nu, direct.nu, rtol=1e-12)
+    assert np.array_equal(engine.q, direct.q)
+    assert engine.model == direct.model
 
 
 def test_every_key(folder: Path) -> None:
@@ -118,17 +123,23 @@ def test_bad_files(folder: Path, content: bytes, message: str) -> None:
         from_config(table(), base=folder, data={})
 
 
+def template_keys(text: str, *, commented: bool) -> dict[str, set[str]]:
+    """Keys of each table of the template: those that are set, or with ``commented`` also those that a comment would set."""
+    mark = re.compile(r"^# (?=\w+ = |\[)", re.MULTILINE)
+    parsed = tomllib.loads(mark.sub("", text) if commented else text)
+    return {name: set(entries) for name, entries in parsed["engine"].items() if isinstance(entries, dict)}
+
+
 def test_the_template_names_every_key() -> None:
-    for key in (
-        "observations",
-        "treatment",
-        "weight",
-        "cluster",
-        "results",
-        "bandwidth_den",
-        "coverage_rule",
-        "projection_weights",
-        "n_components",
-        "nu",
-    ):
-        assert f"{key} = " in TEMPLATE or f"{key} =" in TEMPLATE or key in TEMPLATE
+    known = {
+        "data": {"observations", "units", "results", "cutoff", "unit", "value", "running_variable", "treatment", "weight", "cluster"},
+        "fit": set(presets._SETTINGS) | set(presets._FIT),
+        "effect": set(presets._EFFECT) - {"n_components"},  # in the comment of q, beside which it is refused
+    }
+    assert template_keys(TEMPLATE, commented=True) == known
+    assert "n_components = " in next(line for line in TEMPLATE.splitlines() if line.startswith("q = "))
+    active = template_keys(TEMPLATE, commented=False)
+    assert active["data"] >= {"observations", "units"}
+    assert "results" not in active["data"]
+    without = TEMPLATE.replace("# coverage_rule = false", "")
+    assert template_keys(without, commented=True) != known
