@@ -38,6 +38,7 @@ _SIZES = (500, 2000, 8000)
 _CAMPAIGN = Emcee(n_walkers=64, moves="de", tau_multiple=20)
 _SKEWED = (0.25, 0.5, 1.0)
 _STRONG = 2.27
+_CLUSTERED = (1000, 2000, 4000)
 _NU = 12.4  # of the statistic of five levels at n = 200
 
 
@@ -99,7 +100,7 @@ QUICK = Scale(
     values=10_000_000, repeats=0,
 )  # fmt: skip
 FULL = Scale(
-    coverage=((500, 100, 2000), (200, 50, 1000), (1000, 100, 1000), (2000, 100, 500), (500, (20, 200), 1000)), clusters=500, nullity=1000,
+    coverage=((500, 100, 2000), (200, 50, 1000), (1000, 100, 1000), (2000, 100, 500), (500, (20, 200), 1000)), clusters=300, nullity=1000,
     power=1000, skewed=100, gini=400, fuzzy=1000, bandwidths=40, contrast=40, evidence=tuple(EVIDENCE), n_live=500, intervals=1000,
     ranks=300, pipeline=400, width=1.3, gaussian=True, values=100_000_000, repeats=7,
 )  # fmt: skip
@@ -181,16 +182,19 @@ class _Suite:
         )
 
     def clusters(self) -> None:
-        """Units that share shocks."""
+        """Units that share shocks: clusters few in number are recorded, many decide."""
         if self._skipped("clusters", self.scale.clusters):
             return
+        rows = []
         with self.record.part("clusters"):
-            flags = checks.together(self._map(bands.clustered_replica, self.scale.clusters, 33, 1000, 40, 1.5))
-        self.record.add(checks.window("clusters of five, CR1", flags["CR1"], 0.92, 0.975))
+            for i, n in enumerate(_CLUSTERED):
+                flags = checks.together(self._map(bands.clustered_replica, self.scale.clusters, 33 + i, n, 20, 1.5))
+                rows.append((str(n), str(n // 5), *(checks.rate(flags[name]) for name in ("CR1", "HC3"))))
+        self.record.add(checks.window(f"clusters of five, CR1, n = {_CLUSTERED[-1]}", flags["CR1"], 0.92, 0.975))
         wrong = checks.window("HC3", flags["HC3"], 0.90)
         self.record.add_renamed("clusters taken for independent: coverage of 90 %", [wrong], expect_failure=True)
-        rows = [(name, checks.rate(values)) for name, values in flags.items()]
-        self.record.table("Clusters of five with a shared shock of 1.5, n = 1000", ("covariance", "coverage, per cent"), rows)
+        title = "Clusters of five neighbours with a shared shock of 1.5: coverage of the 95 % band, per cent"
+        self.record.table(title, ("units", "clusters", "CR1", "HC3"), rows)
 
     def tests(self) -> None:
         """Size and power of nullity; power of homogeneity on the skewed design."""
@@ -216,11 +220,12 @@ class _Suite:
         with self.record.part("gini"):
             strong = checks.together(self._map(bands.gini_replica, self.scale.gini, 21, 400, 100, 1.0))
             null = checks.together(self._map(bands.gini_replica, self.scale.gini, 22, 400, 100, 0.3))
+        floor = 0.95 if self.scale.gini >= 80 else None
         power = {name: [p < 0.05 for p in values] for name, values in strong.items()}
         size = {name: [p < 0.05 for p in values] for name, values in null.items()}
-        self.record.add(checks.window("Gini test finds a log-sd of 1.0 for .3", power["ours"], 0.95, floor=0.95))
+        self.record.add(checks.window("Gini test finds a log-sd of 1.0 for .3", power["ours"], 0.95, floor=floor))
         self.record.add(checks.window("Gini test: size", size["ours"], 0.03, 0.08))
-        wrong = checks.window("power", power["uncentred"], 0.95, floor=0.95)
+        wrong = checks.window("power", power["uncentred"], 0.95, floor=floor)
         self.record.add_renamed("Gini test, not centred: power", [wrong], expect_failure=True)
         rows = [(name, checks.rate(size[name]), checks.rate(power[name]), f"{np.median(strong[name]):.3f}") for name in power]
         self.record.table("Gini test, per cent rejected at 5 %", ("draws", "no change", "log-sd .3 to 1.0", "median p there"), rows)
@@ -307,8 +312,8 @@ class _Suite:
                 found = self._map(likelihood.shape_replica, self.scale.intervals, 71 + i, n, n_i, h)
             rows += likelihood.interval_rows(found, f"n = {n}, h = {h}")
             for name in ("t, HC2", "t, HC2, two parameters"):
-                low, floor = (0.92, 0.92) if n == 500 else (0.90, None)
-                flags = [one[f"{name}, d = 5"] for one in found]
+                low, floor = (0.92 if n == 500 else 0.90), (0.92 if n == 500 and len(found) >= 1000 else None)
+                flags = [one[key] for one in found if (key := f"{name}, d = 5") in one]  # a few have too few degrees of freedom
                 self.record.add(checks.window(f"{name}, n = {n}, d = 5", flags, low, 0.975, floor=floor))
             if n == 200:
                 wrong = checks.window("interval", [one["Gaussian, HC2, d = 5"] for one in found], 0.90, 0.975)

@@ -18,7 +18,7 @@ from sciinf.engines.r3d import R3DWarning
 from sciinf.engines.r3d.inference import Band
 from sciinf.samplers.pools import Pool
 
-__all__ = ["below", "covers", "mapped", "quiet", "rank_verdicts", "rate", "together", "wilson", "window"]
+__all__ = ["covers", "mapped", "quiet", "rank_verdicts", "rate", "together", "wilson", "window"]
 
 FloatArray = NDArray[np.float64]
 
@@ -59,13 +59,6 @@ def window(name: str, flags: Sequence[bool], low: float, high: float = 1.0, *, f
     passed = top >= low and bottom <= high and (floor is None or bottom >= floor)
     bound = f"interval meets [{100 * low:g}, {100 * high:g}]" + ("" if floor is None else f", its lower end >= {100 * floor:g}")
     return Verdict(name, float(np.mean(flags)), None, len(flags), passed, f"{rate(flags)} %; {bound}")
-
-
-def below(name: str, flags: Sequence[bool], limit: float) -> Verdict:
-    """Whether the rate is below ``limit`` beyond doubt: its whole Wilson interval is."""
-    top = wilson(sum(flags), len(flags))[1]
-    detail = f"{rate(flags)} %; must fail: whole interval below {100 * limit:g}"
-    return Verdict(name, float(np.mean(flags)), None, len(flags), top < limit, detail)
 
 
 def together(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -117,7 +117,8 @@ def pit(panels: dict[str, NDArray[np.int64]]) -> Figure:
     """Histograms of ranks (n,), as probabilities below the truth, with the 99 % range of a bin's count."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(3.0 * columns, 2.4 * rows)
+    figure = new_figure(3.0 * columns, 2.6 * rows)
+    figure.subplots_adjust(hspace=0.5, wspace=0.3, left=0.07, right=0.98, top=0.94, bottom=0.6 / (2.6 * rows))
     for i, (name, ranks) in enumerate(panels.items()):
         axis = figure.add_subplot(rows, columns, i + 1)
         expected = len(ranks) / _BINS
