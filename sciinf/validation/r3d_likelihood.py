@@ -58,7 +58,7 @@ PIPELINE_PRIOR = Normal(0.0, 3.0)
 
 _TRUTH = 1.0
 _PRIOR = Normal(0.0, 5.0)
-_DELTA, _GAMMA = np.linspace(-14.0, 16.0, 1501), np.linspace(-7.0, 7.0, 141)
+_DELTA, _GAMMA = np.linspace(-14.0, 16.0, 751), np.linspace(-5.0, 5.0, 101)  # sums over smooth densities: steps of a width would do
 
 
 def effect_problem(seed: int, nu: float = 20.0) -> Problem:

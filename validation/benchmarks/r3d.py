@@ -275,6 +275,7 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in versions.items()))
     print(text_table(heads, cells))
     if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         content = {"versions": versions, "rounds": ROUNDS, "rows": [{**asdict(row), "verdict": row.verdict} for row in rows]}
         options.json.write_text(json.dumps(content, indent=1) + "\n")
         lines = ["| " + " | ".join(line) + " |" for line in (heads[:6], ["---"] * 6, *(line[:6] for line in cells))]
