@@ -32,7 +32,7 @@ from scipy import stats
 from sciinf.calibration.verdict import text_table
 from sciinf.engines.r3d import R3D, R3DSettings
 from sciinf.engines.r3d.simulate import dgp1, scalar
-from sciinf.results.drawing import COLOURS, GREY, new_figure
+from sciinf.results.drawing import COLOURS, new_figure
 from sciinf.validation import r3d_scale
 
 ROUNDS = 7
@@ -243,16 +243,16 @@ def picture(rows: list[Row], path: Path) -> None:
     """Ratios as bars on a logarithmic axis, with what must hold and the goal."""
     shown = [row for row in rows if row.ratio is not None][::-1]
     figure = new_figure(9.0, 0.42 * len(shown) + 1.0)
-    axis = figure.add_axes((0.52, 0.14, 0.45, 0.82))
+    axis = figure.add_axes((0.44, 0.13, 0.53, 0.84))
     for i, row in enumerate(shown):
         axis.barh(i, row.ratio, color=COLOURS[0] if row.verdict != "MISSED" else COLOURS[1], height=0.6)
         axis.plot([row.floor] * 2, [i - 0.4, i + 0.4], color="black", lw=1.6, label="must hold" if i == 0 else None)
         if row.goal is not None:
-            axis.plot([row.goal] * 2, [i - 0.4, i + 0.4], color=GREY, lw=1.2, ls=":", label="goal" if i == len(shown) - 1 else None)
+            axis.plot([row.goal] * 2, [i - 0.4, i + 0.4], color=COLOURS[4], lw=1.6, ls=":", label="goal" if i == len(shown) - 1 else None)
     axis.set_xscale("log")
     axis.set_yticks(range(len(shown)), [f"{row.what}\n: {row.against}" for row in shown], fontsize=7)
     axis.set_xlabel("our time over the peer's")
-    axis.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="lower left")
     figure.savefig(path, dpi=120)
 
 
