@@ -47,6 +47,7 @@ validate: $(TEST)  ## the quick tier of every validation suite
 	$(BIN)/sciinf validate spine --quick
 	$(BIN)/sciinf validate cmb --quick
 	$(BIN)/sciinf validate echo --quick --workers 2
+	$(BIN)/sciinf validate r3d --quick --workers 2
 
 docs: $(DOCS)  ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
@@ -54,9 +55,10 @@ docs: $(DOCS)  ## build the documentation; a warning is an error
 bench:  ## speed beside the peers, in an environment of their own (an hour or two; goes on where it was interrupted)
 	$(PYTHON) -m venv .venv-bench
 	PIP_CONSTRAINT=$(CURDIR)/constraints-bench.txt .venv-bench/bin/python -m pip install --quiet --editable ".[planck,cmb]" cobaya cosmopower-jax \
-		nautilus-sampler ultranest blackjax
+		nautilus-sampler ultranest blackjax rdrobust
 	.venv-bench/bin/python validation/benchmarks/cmb.py --json validation/results/benchmark-cmb.json
 	.venv-bench/bin/python validation/benchmarks/echo.py --end-to-end 1000 --json validation/results/benchmark-echo.json
+	.venv-bench/bin/python validation/benchmarks/r3d.py --json validation/results/benchmark-r3d.json
 	.venv-bench/bin/python validation/benchmarks/samplers.py
 
 clean:  ## remove what the targets above made

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import stats
+from scipy import integrate
 
-from sciinf.engines.r3d import R3DResults, R3DSettings, bandwidth, compat, fitting
-from sciinf.engines.r3d.covariance import Part
+from sciinf.engines.r3d import R3D, R3DEffectEngine, R3DResults, R3DSettings, bandwidth, compat, fitting
+from sciinf.engines.r3d.draws import Drawing
+from sciinf.engines.r3d.simulate import dgp1
+from sciinf.validation.r3d_checks import window
 
 DECILES = tuple(k / 10 for k in range(1, 10))
 Sets = Callable[[str], Any]
@@ -34,8 +38,15 @@ def test_without_a_fault(reference_set: Sets) -> None:
 
 
 def test_residuals_of_negative_weight_left_out(reference_set: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "Part", type("Truncated", (), {"of": staticmethod(compat.outcome_part)}))
+    called: list[int] = []
+
+    def truncated(*arguments: Any) -> Any:
+        called.append(1)
+        return compat.outcome_part(*arguments)
+
+    monkeypatch.setattr(fitting, "Part", type("Truncated", (), {"of": staticmethod(truncated)}))
     found, row, _ = fit(reference_set, "sharpA")
+    assert called
     assert_allclose(found.params, row["tau"], rtol=1e-9)
     assert not agrees(found, row)
 
@@ -96,39 +107,60 @@ def test_an_order_s_coefficient_for_the_bias(reference_set: Sets, anchors: dict[
 
 
 def test_an_uncentred_gini(reference_set: Sets, anchors: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = tuple(k / 100 for k in range(1, 100))
-    data = reference_set("sharpA")
-    made = data.model(R3DSettings(q_grid=grid)).fit(0.5, cov_type="HC0")
-    draws: list[np.ndarray] = []
-    monkeypatch.setattr("sciinf.engines.r3d.gini.np.quantile", lambda values, levels: (draws.append(values), np.zeros(2))[1])
-    found = made.gini_test(xi=data.multipliers)
-    uncentred = draws[0] + found.difference
-    assert np.count_nonzero(np.abs(uncentred) >= abs(found.difference)) == 105
-    assert np.count_nonzero(np.abs(draws[0]) >= abs(found.difference)) == 7
-    assert found.p_value == anchors["gini"]["p_value"]
+    """Draws that keep the estimate: 105 of 199 reach it, 7 of the centred ones; p is no longer the stored one, nor small."""
+    data, stored = reference_set("sharpA"), anchors["gini"]["p_value"]
+    made = data.model(R3DSettings(q_grid=tuple(k / 100 for k in range(1, 100)))).fit(0.5, cov_type="HC0")
+    healthy = made.gini_test(xi=data.multipliers)
+    assert healthy.p_value == stored == (1 + 7) / 200
+    right = Drawing.over
+
+    def kept(self: Drawing, *arguments: Any) -> Any:
+        return right(self, *arguments) + healthy.difference  # the test takes it off again
+
+    monkeypatch.setattr(Drawing, "over", kept)
+    assert made.gini_test(xi=data.multipliers).p_value == (1 + 105) / 200
 
 
-def test_infinite_freedom_and_a_missing_determinant(reference_set: Sets) -> None:
-    """The t form with nu to infinity is the normal, whose intervals are narrower; without ln det S the density does not integrate to 1."""
-    data = reference_set("sharpA")
-    made = data.model(R3DSettings(q_grid=DECILES)).fit(0.5)
-    with pytest.warns(UserWarning, match="too narrow|d = 5"):
-        normal = made.to_engine("shift", likelihood="gaussian")
-    with pytest.warns(UserWarning, match="d = 5"):
-        student = made.to_engine("shift", nu=12.4)
-    theta = np.linspace(-6.0, 10.0, 4001)
-
-    def width(engine: Any) -> float:
-        density = np.exp(engine.log_likelihood_many(theta[:, None]))
-        density /= np.trapezoid(density, theta)
-        mean = np.trapezoid(theta * density, theta)
-        return float(np.sqrt(np.trapezoid((theta - mean) ** 2 * density, theta)))
-
-    assert width(student) > 1.1 * width(normal)
-    half = made.to_engine("shift", q=(0.5,), nu=12.4)
-    scale = np.sqrt(half.covariance[0, 0])
-    assert_allclose(half.log_likelihood(np.zeros(1)), stats.t.logpdf(half.statistic[0] / scale, 12.4) - np.log(scale), rtol=1e-12)
+def half_log_determinant(engine: R3DEffectEngine) -> float:
+    return 0.5 * float(np.linalg.slogdet(engine.covariance)[1])
 
 
-def test_part_is_the_one_that_is_used() -> None:
-    assert fitting.Part is Part
+def test_without_the_determinant(reference_set: Sets) -> None:
+    """The density over the data, d = 2, nu = 8, in polar coordinates: it integrates to 1 with ln det S, and to det^(1/2) without."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # d = 2 at nu = 8
+        fitted = reference_set("sharpA").model(R3DSettings(q_grid=DECILES)).fit(0.5)
+        engine = fitted.to_engine("shift", q=(0.3, 0.7), nu=8.0)
+    factor = np.linalg.cholesky(engine.covariance)
+
+    def total(fault: float) -> float:
+        def density(radius: float) -> float:
+            here = engine.with_data(factor @ np.array([radius, 0.0]))
+            object.__setattr__(here, "_constant", here._constant + fault)
+            return 2.0 * math.pi * radius * math.exp(here.log_likelihood_null()) * float(np.prod(np.diag(factor)))
+
+        return float(sum(integrate.quad(density, *ends, epsabs=1e-12)[0] for ends in ((0.0, 5.0), (5.0, np.inf))))
+
+    fault = half_log_determinant(engine)
+    assert abs(fault) > 0.5  # so that leaving it out is seen
+    assert abs(total(0.0) - 1.0) < 1e-8
+    assert total(fault) == pytest.approx(math.exp(fault), rel=1e-8)
+    assert abs(total(fault) - 1.0) > 0.3
+
+
+def test_infinite_freedom_does_not_cover() -> None:
+    """n = 200, h = .5, five levels, 95 % intervals of a shift: those of the t hold the truth, those of the normal fail the check."""
+    theta, flags = np.linspace(-9.0, 11.0, 2001), {"t": [], "gaussian": []}
+    settings = R3DSettings(q_grid=(0.1, 0.3, 0.5, 0.7, 0.9))
+    for seed in range(250):
+        data = dgp1(200, 50, 1.0, np.random.default_rng([seed, 5]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # d > nu / 4, and what the Gaussian form says of itself
+            fitted = R3D(data.x, data.outcomes, settings=settings).fit(0.5)
+            engines = {form: fitted.to_engine("shift", likelihood=form) for form in flags}
+        for form, engine in engines.items():
+            density = np.exp(engine.log_likelihood_many(theta[:, None]) - engine.log_likelihood_many(theta[:, None]).max())
+            below = np.cumsum(density)[1000] / density.sum()  # theta = 1
+            flags[form].append(bool(0.025 <= below <= 0.975))
+    assert window("t", flags["t"], 0.90, 0.975).passed
+    assert not window("nu to infinity", flags["gaussian"], 0.90, 0.975).passed

@@ -212,12 +212,21 @@ def test_effective_freedom() -> None:
 
 
 def test_the_closed_form() -> None:
-    """[tau(.9) - tau(.1)] / 2, in which the error that levels share cancels: within 12 % of gamma sigma z(.9), far from the pooled .759."""
-    data = closed_form(1500, 60, 1.0, 2.0, 1.0, np.random.default_rng(8))
-    assert_allclose(data.effect[[9, 89]], [-1.28155, 1.28155], atol=1e-4)
-    assert (np.sqrt(4.0 + 4.0) - np.sqrt(4.0 + 1.0)) * 1.28155 == pytest.approx(0.759, abs=1e-3)  # the pooled limit
-    fit = R3D(data.x, data.outcomes, settings=SETTINGS).fit(0.5)
-    assert abs((fit.params[8] - fit.params[0]) / 2.0 - 1.28155) < 0.12 * 1.28155
+    """Effect gamma sigma z(q): the contrast of the outer deciles, in which the error common to all levels cancels, within 12 %.
+
+    A pooled comparison of quantiles tends to .759, far outside; without the doubled spread the contrast is 0.
+    """
+    contrasts = {}
+    for gamma in (1.0, 0.0):
+        data = closed_form(1500, 60, gamma, 2.0, 1.0, np.random.default_rng(8))
+        fit = R3D(data.x, data.outcomes, settings=SETTINGS).fit(0.5)
+        contrasts[gamma] = 0.5 * (fit.params[8] - fit.params[0])
+        assert_allclose(data.effect[[9, 89]], [-1.2815515655446004 * gamma, 1.2815515655446004 * gamma], atol=1e-12)
+    assert abs(contrasts[1.0] - 1.28155) < 0.12 * 1.28155
+    assert abs(contrasts[0.0]) < 0.12 * 1.28155
+    pooled = (np.sqrt(4.0 + 4.0) - np.sqrt(4.0 + 1.0)) * 1.28155
+    assert pooled == pytest.approx(0.759, abs=1e-3)
+    assert abs(pooled - 1.28155) > 0.12 * 1.28155
 
 
 def test_the_skewed_design_s_effect() -> None:
