@@ -75,9 +75,10 @@ class ClosedFamily(ExponentialFamily):
         """psi at ``theta`` (p,)."""
         return self.psi(self.check_theta(theta))
 
-    def _mean_and_fisher(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def state(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """psi and its first two derivatives."""
         mean, fisher, _, _ = self.derivatives(theta)
-        return mean, fisher
+        return self.psi(theta), mean, fisher
 
     def closed_moments(self, theta: FloatArray) -> ModelMoments | None:
         """Cumulants from the derivatives of psi."""
@@ -94,8 +95,8 @@ class ClosedFamily(ExponentialFamily):
     def missing(self, why: str) -> DataError:
         """Error: no maximum of the likelihood."""
         return DataError(
-            f"pn: the maximum likelihood estimate of {type(self).__name__} does not exist: {why}. Report the risk conditional on existence "
-            "by bootstrap, or change the model"
+            f"pn: the maximum likelihood estimate of {type(self).__name__} does not exist: {why}. "
+            "Report the risk conditional on existence by bootstrap, or change the model"
         )
 
 

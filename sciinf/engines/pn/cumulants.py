@@ -100,7 +100,7 @@ def moments_of(family: ExponentialFamily, theta: FloatArray, settings: CumulantS
     rule = family.rule(theta)
     found = _node_moments(family, theta, rule)
     if rule.refined is None:
-        return found, "enumerate" if support.is_finite else "quad", len(rule.points)
+        return found, "enumerate", len(rule.points)
     before = found.contract()
     for _ in range(_ROUNDS):
         assert rule.refined is not None

@@ -22,6 +22,7 @@ __all__ = ["Beta", "Exponential", "Gamma", "InverseGaussian", "MultivariateNorma
 FloatArray = NDArray[np.float64]
 
 _LOG_2PI = math.log(2.0 * math.pi)
+_VANISHING = 1e-6  # of a polynomial's leading term at one standard deviation
 
 
 def _finite(owner: str, name: str, value: Any) -> float:
@@ -99,13 +100,13 @@ class Normal(ClosedFamily):
         if np.ptp(x) == 0.0:
             raise self.missing(f"all observations are {x[0]:g}")
 
-    def fit_statistics(self, statistics: FloatArray, share: FloatArray) -> FloatArray:
+    def fit_statistics(self, statistics: FloatArray, share: FloatArray, near: FloatArray | None = None) -> FloatArray:
         """Mean and standard deviation with divisor n."""
         self.check_exists(statistics, share)
         mean = float(share @ statistics[:, 0])
         return self.natural(mean, math.sqrt(float(share @ (statistics[:, 0] - mean) ** 2)))
 
-    def fit_mean(self, eta: ArrayLike) -> FloatArray:
+    def fit_mean(self, eta: ArrayLike, near: FloatArray | None = None) -> FloatArray:
         """From E x and E x^2."""
         first, second = finite_array("eta", np.asarray(eta), shape=(2,))
         if not second > first * first:
@@ -181,11 +182,10 @@ class MultivariateNormal(ClosedFamily):
         half = np.linalg.solve(factor, theta[: self.d])
         return float(0.5 * half @ half - np.log(np.diag(factor)).sum() + 0.5 * self.d * _LOG_2PI)
 
-    def _mean_and_fisher(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def state(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """In closed form."""
         usual = self.usual(theta)
-        i, j = np.triu_indices(self.d)
-        second = usual["cov"] + np.outer(usual["mean"], usual["mean"])
-        return np.concatenate([usual["mean"], second[i, j]]), GaussianMoments(usual["mean"], usual["cov"]).fisher
+        return self.psi(theta), self.mean(theta), GaussianMoments(usual["mean"], usual["cov"]).fisher
 
     def mean(self, theta: ArrayLike) -> FloatArray:
         """E T (p,)."""
@@ -208,7 +208,7 @@ class MultivariateNormal(ClosedFamily):
         if np.linalg.svd(centred / spread, compute_uv=False)[-1] < 1e-10 * math.sqrt(len(kept)):
             raise self.missing("a linear combination of the columns is constant")
 
-    def fit_statistics(self, statistics: FloatArray, share: FloatArray) -> FloatArray:
+    def fit_statistics(self, statistics: FloatArray, share: FloatArray, near: FloatArray | None = None) -> FloatArray:
         """Mean and covariance with divisor n."""
         self.check_exists(statistics, share)
         x = statistics[:, : self.d]
@@ -216,7 +216,7 @@ class MultivariateNormal(ClosedFamily):
         centred = x - mean
         return self.natural(mean, (centred * share[:, None]).T @ centred)
 
-    def fit_mean(self, eta: ArrayLike) -> FloatArray:
+    def fit_mean(self, eta: ArrayLike, near: FloatArray | None = None) -> FloatArray:
         """From the means of the coordinates and their products."""
         values = finite_array("eta", np.asarray(eta), shape=(self.p,))
         mean, second = values[: self.d], np.zeros((self.d, self.d))
@@ -268,7 +268,7 @@ class Exponential(ClosedFamily):
         """Always, for positive observations."""
         del statistics, share
 
-    def fit_mean(self, eta: ArrayLike) -> FloatArray:
+    def fit_mean(self, eta: ArrayLike, near: FloatArray | None = None) -> FloatArray:
         """1 / mean."""
         (mean,) = finite_array("eta", np.asarray(eta), shape=(1,))
         return self.natural(1.0 / positive("Exponential", "mean of x", float(mean)))
@@ -327,7 +327,7 @@ class Gamma(ClosedFamily):
         if np.ptp(x) == 0.0:
             raise self.missing(f"all observations are {x[0]:g}")
 
-    def fit_mean(self, eta: ArrayLike) -> FloatArray:
+    def fit_mean(self, eta: ArrayLike, near: FloatArray | None = None) -> FloatArray:
         """Shape from ln mean x - mean ln x, by Newton's method in its logarithm."""
         log_mean, mean = finite_array("eta", np.asarray(eta), shape=(2,))
         gap = math.log(positive("Gamma", "mean of x", float(mean))) - log_mean
@@ -404,7 +404,7 @@ class InverseGaussian(ClosedFamily):
         if np.ptp(x) == 0.0:
             raise self.missing(f"all observations are {x[0]:g}")
 
-    def fit_mean(self, eta: ArrayLike) -> FloatArray:
+    def fit_mean(self, eta: ArrayLike, near: FloatArray | None = None) -> FloatArray:
         """1/shape = mean of 1/x - 1/mean."""
         mean, inverse = finite_array("eta", np.asarray(eta), shape=(2,))
         gap = inverse - 1.0 / positive("InverseGaussian", "mean of x", float(mean))
@@ -505,8 +505,9 @@ class VonMises(ClosedFamily):
         size = math.hypot(theta[0], theta[1])
         return _LOG_2PI + math.log(float(special.i0e(size))) + size
 
-    def _mean_and_fisher(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return ExponentialFamily._mean_and_fisher(self, theta)
+    def state(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """By nodes."""
+        return ExponentialFamily.state(self, theta)
 
     def closed_moments(self, theta: FloatArray) -> ModelMoments | None:
         """None."""
@@ -574,8 +575,9 @@ class PolynomialExponential(ClosedFamily):
         """psi by quadrature."""
         return ExponentialFamily.log_partition(self, theta)
 
-    def _mean_and_fisher(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return ExponentialFamily._mean_and_fisher(self, theta)
+    def state(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """By nodes."""
+        return ExponentialFamily.state(self, theta)
 
     def closed_moments(self, theta: FloatArray) -> ModelMoments | None:
         """None."""
@@ -593,6 +595,17 @@ class PolynomialExponential(ClosedFamily):
         if self.p > 2:
             theta[-1] -= 1e-3 * variance ** (-0.5 * self.p)
         return theta
+
+    def check_step(self, theta: FloatArray, information: FloatArray) -> None:
+        """The leading term must not vanish, where it alone keeps the density finite."""
+        if isinstance(self.support, Interval) or self.p == 1:
+            return
+        spread = information[0, 0] ** (0.5 * self.p)
+        if abs(theta[-1]) * spread < _VANISHING:
+            raise self.missing(
+                f"the likelihood rises towards a vanishing term of {(self.names or ())[-1]}, where the family ends: the data have heavier tails "
+                "than it. Take a lower degree, or a bounded support"
+            )
 
     def check_exists(self, statistics: FloatArray, share: FloatArray) -> None:
         """At least as many different values as the degree, and one more."""

@@ -142,6 +142,16 @@ class ExponentialFamily:
         del theta
         return None
 
+    def check_step(self, theta: FloatArray, information: FloatArray) -> None:
+        """Stop a search that runs to the edge of the natural domain, where the edge belongs to another family.
+
+        Raises
+        ------
+        DataError
+            If it does: no maximum exists.
+        """
+        del theta, information
+
     def start(self, mean: FloatArray) -> FloatArray:
         """Where a search for theta begins."""
         return np.zeros(len(mean))
@@ -213,14 +223,19 @@ class ExponentialFamily:
         return self._mean_and_fisher(self.check_theta(theta))[1]
 
     def _mean_and_fisher(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        def both(rule: Rule) -> FloatArray:
-            statistics, probabilities, _ = self._tilted(theta, rule)
+        return self.state(theta)[1:]
+
+    def state(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """psi, E T (p,) and the covariance of T (p, p) at a theta of the domain."""
+
+        def all_three(rule: Rule) -> FloatArray:
+            statistics, probabilities, log_partition = self._tilted(theta, rule)
             mean = probabilities @ statistics
             centred = statistics - mean
-            return np.concatenate([mean, ((centred * probabilities[:, None]).T @ centred).ravel()])
+            return np.concatenate([[log_partition], mean, ((centred * probabilities[:, None]).T @ centred).ravel()])
 
-        found = settled(self.rule(theta), both, relative=1e-12)
-        return found[: self.p], found[self.p :].reshape(self.p, self.p)
+        found = settled(self.rule(theta), all_three, relative=1e-12)
+        return float(found[0]), found[1 : self.p + 1], found[self.p + 1 :].reshape(self.p, self.p)
 
     def moments(self, theta: ArrayLike, settings: CumulantSettings | None = None) -> tuple[ModelMoments, str, int]:
         """Moments at ``theta``, where they come from, and the number of nodes."""
@@ -287,10 +302,10 @@ class ExponentialFamily:
         share = normalised_weights(len(points), weights)
         return self.fit_statistics(self.evaluate(points), share)
 
-    def fit_statistics(self, statistics: FloatArray, share: FloatArray) -> FloatArray:
-        """`fit` from statistics (n, p) and weights (n,) that sum to one."""
+    def fit_statistics(self, statistics: FloatArray, share: FloatArray, near: FloatArray | None = None) -> FloatArray:
+        """`fit` from statistics (n, p) and weights (n,) that sum to one; ``near``: a theta to begin at."""
         self.check_exists(statistics, share)
-        return self.fit_mean(share @ statistics)
+        return self.fit_mean(share @ statistics, near)
 
     def check_exists(self, statistics: FloatArray, share: FloatArray) -> None:
         """Check that a maximum of the likelihood exists, as far as the data can tell.
@@ -308,42 +323,48 @@ class ExponentialFamily:
             name = (self.names or ())[int(np.argmax(np.ptp(kept, axis=0) == 0.0))]
             raise DataError(f"pn: the maximum likelihood estimate does not exist: the statistic of {name} is the same in all observations")
 
-    def fit_mean(self, eta: ArrayLike) -> FloatArray:
+    def fit_mean(self, eta: ArrayLike, near: FloatArray | None = None) -> FloatArray:
         """Theta (p,) at which E T is ``eta``: Newton's method on psi(theta) - theta.eta, held inside the domain.
 
         Raises
         ------
+        DataError
+            If there is none.
         ConvergenceError
             If it does not end; names the iterations and the gradient.
         """
         target = finite_array("eta", np.asarray(eta), shape=(self.p,))
-        theta = self.start(target)
-        value = self.log_partition(theta) - float(theta @ target)
+        theta = self.start(target) if near is None else near
+        state = self.state(theta)
         norm = math.inf
         for _ in range(_NEWTON):
-            mean, information = self._mean_and_fisher(theta)
-            gradient = mean - target
+            log_partition, mean, information = state
+            self.check_step(theta, information)
             root = whitening_root(information, self.names or ())
-            half = np.linalg.solve(root.T, gradient)
+            half = np.linalg.solve(root.T, mean - target)
             norm = float(np.sqrt(half @ half))
             if norm < _GRADIENT:
                 return theta
-            step = np.linalg.solve(root, half)
-            theta, value = self._descended(theta, value, step, norm, target)
+            value = log_partition - float(theta @ target)
+            theta, state = self._descended(theta, value, np.linalg.solve(root, half), norm, target)
         raise ConvergenceError(f"pn: Newton's method has not found theta in {_NEWTON} iterations: gradient {norm:.2g}, theta {theta.tolist()}")
 
-    def _descended(self, theta: FloatArray, value: float, step: FloatArray, norm: float, target: FloatArray) -> tuple[FloatArray, float]:
+    def _descended(
+        self, theta: FloatArray, value: float, step: FloatArray, norm: float, target: FloatArray
+    ) -> tuple[FloatArray, tuple[float, FloatArray, FloatArray]]:
         """The step, halved until the value falls."""
         length = 1.0
         for _ in range(_HALVINGS):
             trial = theta - length * step
             if self.boundary(trial) is None:
                 try:
-                    found = self.log_partition(trial) - float(trial @ target)
+                    state = self.state(trial)
                 except (DataError, ConvergenceError):
-                    found = math.inf
+                    length *= 0.5
+                    continue
+                found = state[0] - float(trial @ target)
                 if found <= value - 1e-4 * length * norm**2 or (norm < 1e-5 and found <= value + 1e-12 * (1.0 + abs(value))):
-                    return trial, found
+                    return trial, state
             length *= 0.5
         raise ConvergenceError(
             f"pn: Newton's method finds no descent: gradient {norm:.2g} at theta {theta.tolist()}. Is the mean of the statistics on the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -26,6 +27,7 @@ _COARSE, _FINE = 16, 32  # nodes of a panel, for its error
 _PANEL_ERROR = 1e-13
 _MOST_PANELS = 4000
 _DEPTH = 100
+_BISECTIONS = 8  # of where a density ends: panels are halved afterwards
 _MOST_INTEGERS = 2**24
 
 
@@ -51,7 +53,7 @@ def rule_of(
     statistics : callable
         From points (n, dim) to (n, p) what is to be integrated, to fourth order.
     hints : (k,) float64 array, optional
-        Stationary points of a density on a line, where they are known.
+        All stationary points of a density on a line, where they are known: none is then searched for.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def _box(box: Box, order: int) -> Rule:
     """Gauss-Legendre in each direction."""
     if order ** box.dim > 2**23:
         raise ConvergenceError(f"pn: the density over {box} is not resolved by {order // 2} points in each direction; take cumulants by draws")
-    x, w = np.polynomial.legendre.leggauss(order)
+    x, w = _legendre(order)
     axes = [(0.5 * (low + high) + 0.5 * (high - low) * x, np.log(0.5 * (high - low) * w)) for low, high in zip(box.lower, box.upper, strict=True)]
     points = np.array(list(itertools.product(*[axis for axis, _ in axes])))
     measure = np.array([sum(parts) for parts in itertools.product(*[weights for _, weights in axes])])
@@ -129,8 +131,13 @@ def _panels(edges: FloatArray, order: int) -> Rule:
     return Rule(points.reshape(-1, 1), np.log(measure).ravel(), lambda: _panels(edges, 2 * order))
 
 
+@functools.lru_cache(maxsize=32)
+def _legendre(order: int) -> tuple[FloatArray, FloatArray]:
+    return np.polynomial.legendre.leggauss(order)
+
+
 def _gauss(low: FloatArray, high: FloatArray, order: int) -> tuple[FloatArray, FloatArray]:
-    x, w = np.polynomial.legendre.leggauss(order)
+    x, w = _legendre(order)
     half = 0.5 * (high - low)[:, None]
     return low[:, None] + half * (1.0 + x), half * w
 
@@ -145,7 +152,8 @@ def _edges(
             found = log_density(np.asarray(x, dtype=np.float64).reshape(-1, 1))
         return np.where(np.isnan(found), -np.inf, found)
 
-    modes = _modes(value, low, high, hints)
+    modes = _modes(value, low, high) if hints is None or not len(hints) else hints[(hints > low) & (hints < high)]
+    modes = modes if len(modes) else _modes(value, low, high)
     top = float(np.max(value(modes)))
     if not math.isfinite(top):
         raise DataError("pn: the density is nowhere positive and finite")
@@ -172,7 +180,7 @@ def _edges(
     return _halved(with_fourth, edges)
 
 
-def _modes(value: LogDensity, low: float, high: float, hints: FloatArray | None) -> FloatArray:
+def _modes(value: LogDensity, low: float, high: float) -> FloatArray:
     """Places of the local maxima, in order."""
     if math.isinf(low):
         grid = np.sinh(np.linspace(-_SINH, _SINH, 4001))
@@ -180,8 +188,6 @@ def _modes(value: LogDensity, low: float, high: float, hints: FloatArray | None)
         grid = low + np.exp(np.linspace(-_SINH, _SINH, 4001))
     else:
         grid = low + (high - low) * np.sin(np.linspace(0.0, 0.5 * math.pi, 4003)[1:-1]) ** 2
-    if hints is not None:
-        grid = np.unique(np.concatenate([grid, hints[(hints > low) & (hints < high)]]))
     found = value(grid)
     before, after = np.concatenate([[-np.inf], found[:-1]]), np.concatenate([found[1:], [-np.inf]])
     peaks = np.flatnonzero((found >= before) & (found > after) & (found > np.max(found) - _DROP))
@@ -206,7 +212,7 @@ def _reach(value: LogDensity, mode: float, end: float, top: float, sign: float) 
         inner, step = outer, 2.0 * step
         if step > 1e150:
             raise DataError("pn: the density does not fall off: it cannot be normalised")
-    for _ in range(60):
+    for _ in range(_BISECTIONS):
         middle = 0.5 * (inner + outer)
         inner, outer = (inner, middle) if float(value(np.array([middle]))[0]) < top - _DROP else (middle, outer)
     return outer
