@@ -79,7 +79,7 @@ def from_statsmodels(fitted: Any) -> FittedModel:
         If the fit has not converged.
     """
     results = getattr(fitted, "_results", fitted)
-    model = getattr(results, "model", None)
+    model: Any = getattr(results, "model", None)
     name, kind = type(results).__name__, type(model).__name__
     if name == "GLMResults":
         return _glm(results)
@@ -88,7 +88,9 @@ def from_statsmodels(fitted: Any) -> FittedModel:
     if name == "PoissonResults":
         return _discrete(results, "Poisson")
     if kind == "OLS" and name in ("OLSResults", "RegressionResults"):
-        return _regression(np.asarray(model.endog, dtype=np.float64), np.asarray(model.exog, dtype=np.float64), results, "normal regression")
+        return _regression(
+            np.asarray(model.endog, dtype=np.float64), np.asarray(model.exog, dtype=np.float64), results, "normal regression"
+        )
     advice = "WLS with known weights is OLS on scaled rows" if kind == "WLS" else "GLM has most links"
     if "L1" in name or "Regularized" in name:
         raise DataError(f"pn: {name} was fitted with a penalty, so it is not the maximum of the likelihood: fit without one")
@@ -115,8 +117,8 @@ def _check_binary(design: FloatArray, successes: FloatArray, trials: FloatArray,
         top = np.max(np.abs(direction))
         terms = " ".join(f"{value / top:+.3g} {name}" for name, value in zip(names, direction, strict=True) if abs(value) > 1e-9 * top)
         raise DataError(
-            f"pn: the maximum likelihood estimate does not exist: {terms} separates the classes. Report the risk conditional on existence by "
-            "bootstrap, or change the model"
+            f"pn: the maximum likelihood estimate does not exist: {terms} separates the classes. "
+            "Report the risk conditional on existence by bootstrap, or change the model"
         )
 
 
@@ -139,7 +141,16 @@ def _bernoulli(mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return v, v * (1.0 - 2.0 * mu), v * (1.0 - 6.0 * v)
 
 
-_CANONICAL = {"Poisson": ("Log",), "Binomial": ("Logit",), "Gaussian": ("Identity",), "Gamma": ("InversePower",), "InverseGaussian": ("InverseSquared",)}
+_TURNED = {"Gamma": -1.0, "InverseGaussian": -0.5}
+"""Canonical parameter over statsmodels' linear predictor, where it is not 1: its power is in each derivative, itself in the residuals."""
+
+_CANONICAL = {
+    "Poisson": ("Log",),
+    "Binomial": ("Logit",),
+    "Gaussian": ("Identity",),
+    "Gamma": ("InversePower",),
+    "InverseGaussian": ("InverseSquared",),
+}
 
 
 def _glm(results: Any) -> FittedModel:
@@ -156,7 +167,10 @@ def _glm(results: Any) -> FittedModel:
     weights = np.broadcast_to(np.asarray(model.var_weights, dtype=np.float64), endog.shape)
     if np.any(counts != np.round(counts)):
         first = int(np.argmax(counts != np.round(counts)))
-        raise DataError(f"pn: freq_weights count rows and must be integers; freq_weights[{first}] = {counts[first]:g}. For known variances take var_weights")
+        raise DataError(
+            f"pn: freq_weights count rows and must be integers; freq_weights[{first}] = {counts[first]:g}. "
+            "For known variances take var_weights"
+        )
     if np.any(counts != 1.0):
         repeats = counts.astype(np.int64)
         exog, endog, weights = np.repeat(exog, repeats, axis=0), np.repeat(endog, repeats), np.repeat(weights, repeats)
@@ -167,12 +181,18 @@ def _glm(results: Any) -> FittedModel:
     names = _names(model)
     if family == "Gaussian" and link == "Identity" and np.all(weights == 1.0) and not np.any(_offset(model)):
         return _regression(endog, exog, results, label)
-    trials = np.repeat(np.broadcast_to(np.asarray(model.n_trials, dtype=np.float64), model.endog.shape), repeats) if family == "Binomial" else np.ones(len(endog))
+    trials = (
+        np.repeat(np.broadcast_to(np.asarray(model.n_trials, dtype=np.float64), model.endog.shape), repeats)
+        if family == "Binomial"
+        else np.ones(len(endog))
+    )
     if family == "Binomial" and link == "Logit":
         _check_binary(exog, endog * trials, trials, names)
     phi = float(results.scale) if family in ("Gamma", "InverseGaussian", "Gaussian") else 1.0
     if family in ("Poisson", "Binomial") and abs(float(results.scale) - 1.0) > 1e-12:
-        raise DataError(f"pn: the GLM was fitted with a quasi-likelihood (scale {float(results.scale):g}), which is no likelihood: fit with scale=1")
+        raise DataError(
+            f"pn: the GLM was fitted with a quasi-likelihood (scale {float(results.scale):g}), which is no likelihood: fit with scale=1"
+        )
     flags = ("dispersion_fixed",) if family in ("Gamma", "InverseGaussian", "Gaussian") else ()
     size = weights * trials / phi
     n, total, llf = float(len(endog)), float(trials.sum()), float(results.llf)
@@ -181,7 +201,7 @@ def _glm(results: Any) -> FittedModel:
     if family in ("Poisson", "Binomial"):
         params, mu = _polished(exog, endog, size, params, np.repeat(np.broadcast_to(_offset(model), model.endog.shape), repeats), family)
     k2, k3, k4 = _glm_cumulants(family, mu)
-    design = GeneralisedDesign(exog, size * k2, size * k3, size * k4, size * (endog - mu), names)
+    design = GeneralisedDesign(exog, size * k2, size * k3, size * k4, _TURNED.get(family, 1.0) * size * (endog - mu), names)
     return FittedModel(label, params, n, total, llf, design, None, flags)
 
 
@@ -211,7 +231,7 @@ def _offset(model: Any) -> FloatArray:
 
 
 def _glm_cumulants(family: str, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Derivatives of b of orders two to four by the canonical parameter."""
+    """Derivatives of b of orders two to four by the linear predictor."""
     if family == "Poisson":
         return mu, mu, mu
     if family == "Binomial":
@@ -219,9 +239,7 @@ def _glm_cumulants(family: str, mu: FloatArray) -> tuple[FloatArray, FloatArray,
     if family == "Gaussian":
         return np.ones_like(mu), np.zeros_like(mu), np.zeros_like(mu)
     if family == "Gamma":
-        # statsmodels' linear predictor is the negative of the canonical parameter: odd orders change sign with the columns, and no risk does
         return mu**2, -2.0 * mu**3, 6.0 * mu**4
-    # that of the inverse Gaussian is -2 times it: per order a factor of -1/2, which columns and residuals take alike
     return 0.25 * mu**3, -0.375 * mu**5, 0.9375 * mu**7
 
 
@@ -297,41 +315,40 @@ def _law(name: str, params: Mapping[str, Any], data: NDArray[Any]) -> tuple[Expo
         raise ConfigError(f"from_scipy: {name} has no loc in its family: fit with floc=0; got {loc:g}")
     if name in ("beta", "vonmises") and scale != 1.0:
         raise ConfigError(f"from_scipy: {name} has no scale in its family: fit with fscale=1; got {scale:g}")
-    get = params.get
     if name == "norm":
         normal = families.Normal()
         return normal, normal.natural(loc, scale), data
     if name == "multivariate_normal":
-        many = families.MultivariateNormal(len(np.atleast_1d(get("mean"))))
-        return many, many.natural(np.atleast_1d(get("mean")), np.atleast_2d(get("cov"))), data
+        many = families.MultivariateNormal(len(np.atleast_1d(params["mean"])))
+        return many, many.natural(np.atleast_1d(params["mean"]), np.atleast_2d(params["cov"])), data
     if name == "expon":
         exponential = families.Exponential()
         return exponential, exponential.natural(1.0 / scale), data
     if name == "gamma":
         gamma = families.Gamma()
-        return gamma, gamma.natural(get("a"), scale), data
+        return gamma, gamma.natural(params["a"], scale), data
     if name == "invgauss":
         inverse = families.InverseGaussian()
         return inverse, inverse.natural(float(params["mu"]) * scale, scale), data
     if name == "beta":
         beta = families.Beta()
-        return beta, beta.natural(get("a"), get("b")), data
+        return beta, beta.natural(params["a"], params["b"]), data
     if name == "vonmises":
         circle = families.VonMises()
-        return circle, circle.natural(get("kappa"), loc), data
+        return circle, circle.natural(params["kappa"], loc), data
     if name == "poisson":
         poisson = families.Poisson()
-        return poisson, poisson.natural(get("mu")), data
+        return poisson, poisson.natural(params["mu"]), data
     if name in ("bernoulli", "binom"):
         binomial = families.Binomial(int(params.get("n", 1)))
-        return binomial, binomial.natural(get("p")), data
+        return binomial, binomial.natural(params["p"]), data
     if name == "geom":
         geometric = families.Geometric()
-        return geometric, geometric.natural(get("p")), data - 1.0  # trials until the first success, counted from 1
+        return geometric, geometric.natural(params["p"]), data - 1.0  # trials until the first success, counted from 1
     if name == "nbinom":
-        negative = families.NegativeBinomial(get("n"))
-        return negative, negative.natural(get("p")), data
-    probs = np.asarray(get("p"), dtype=np.float64)
+        negative = families.NegativeBinomial(params["n"])
+        return negative, negative.natural(params["p"]), data
+    probs = np.asarray(params["p"], dtype=np.float64)
     if int(params["n"]) != 1:
         raise ConfigError(f"from_scipy: multinomial must be of single draws, n = 1, got n = {params['n']}")
     table = families.Multinomial(len(probs))

@@ -100,7 +100,9 @@ class _Blocked:
         return total
 
 
-def third_contractions_gram(rows: FloatArray, weights: FloatArray, scale: FloatArray, other: FloatArray | None = None) -> tuple[float, float]:
+def third_contractions_gram(
+    rows: FloatArray, weights: FloatArray, scale: FloatArray, other: FloatArray | None = None
+) -> tuple[float, float]:
     """`third_contractions` of M and, on the same rows, of N with the weights ``other``: by inner products of rows, 3 n^2 p operations.
 
     Notes

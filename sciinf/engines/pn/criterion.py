@@ -238,7 +238,8 @@ def _case(model: Any, data: ArrayLike | None, weights: ArrayLike | None, setting
             raise ConfigError("pn: a fitted result holds its data and weights: leave data and weights out")
         return _of_fitted(from_statsmodels(model), settings)
     raise DataTypeError(
-        f"pn: the model must be an ExponentialFamily or a fitted GLM, discrete Logit or Poisson, or OLS result of statsmodels, got {shown(model)}"
+        f"pn: the model must be an ExponentialFamily or a fitted GLM, discrete Logit or Poisson, or OLS result of statsmodels, "
+        f"got {shown(model)}"
     )
 
 
@@ -248,7 +249,7 @@ def _of_family(family: ExponentialFamily, data: ArrayLike, weights: ArrayLike | 
     if weights is not None:
         counts = np.asarray(weights, dtype=np.float64)
         share = normalised_weights(n, counts)
-        n = int(round(float(counts.sum())))
+        n = round(float(counts.sum()))
         if not math.isclose(n, float(counts.sum()), rel_tol=1e-9):
             raise ConfigError(f"pn: weights count observations, so they must sum to an integer, got {float(counts.sum()):g}")
     else:
@@ -256,10 +257,7 @@ def _of_family(family: ExponentialFamily, data: ArrayLike, weights: ArrayLike | 
     sandwich = risk_expansion(family, TruthSample(points, share), settings=settings.cumulants)
     model = risk_expansion(family, None, sandwich.theta, settings.cumulants)
     log_likelihood = n * float(share @ family.log_density(points, sandwich.theta))
-    try:
-        exact = exact_risk(family, sandwich.theta, n)
-    except ConfigError:
-        exact = None
+    exact = exact_risk(family, sandwich.theta, n) if settings.method == "exact" else None
     return _Case(type(family).__name__, n, model, sandwich, log_likelihood, (), exact)
 
 

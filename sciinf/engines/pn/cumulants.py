@@ -134,5 +134,3 @@ def summary_of(moments: ModelMoments, method: str, n_nodes: int) -> CumulantSumm
         fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, zeros, method, n_nodes, float("inf"),
         float(np.linalg.cond(fisher / np.outer(scale, scale))),
     )  # fmt: skip
-
-

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sciinf.engines.pn.families_continuous import Beta, Exponential, Gamma, InverseGaussian, MultivariateNormal, Normal, PolynomialExponential, VonMises
+from sciinf.engines.pn.families_continuous import (
+    Beta,
+    Exponential,
+    Gamma,
+    InverseGaussian,
+    MultivariateNormal,
+    Normal,
+    PolynomialExponential,
+    VonMises,
+)
 from sciinf.engines.pn.families_discrete import Bernoulli, Binomial, Geometric, Ising, LogLinear, Multinomial, NegativeBinomial, Poisson
 
 __all__ = [

@@ -78,8 +78,8 @@ class Normal(ClosedFamily):
         for at in ((0, 0, 1), (0, 1, 0), (1, 0, 0)):
             third[at] = 2.0
         third[1, 1, 1] = 8.0
-        for at in ((0, 0, 1, 1), (0, 1, 0, 1), (0, 1, 1, 0), (1, 0, 0, 1), (1, 0, 1, 0), (1, 1, 0, 0)):
-            fourth[at] = 8.0
+        for four in ((0, 0, 1, 1), (0, 1, 0, 1), (0, 1, 1, 0), (1, 0, 0, 1), (1, 0, 1, 0), (1, 1, 0, 0)):
+            fourth[four] = 8.0
         fourth[1, 1, 1, 1] = 48.0
         turn = np.array([[s, 0.0], [2.0 * m * s, s * s]])
         return (
@@ -160,7 +160,7 @@ class MultivariateNormal(ClosedFamily):
     def usual(self, theta: ArrayLike) -> dict[str, FloatArray]:
         """``mean`` (d,) and ``cov`` (d, d) of a theta."""
         values = self.check_theta(theta)
-        cov = np.linalg.inv(self._precision(values))
+        cov = np.asarray(np.linalg.inv(self._precision(values)), dtype=np.float64)
         return {"mean": cov @ values[: self.d], "cov": cov}
 
     def evaluate(self, x: FloatArray) -> FloatArray:
@@ -314,11 +314,16 @@ class Gamma(ClosedFamily):
         mean = np.array([poly[0] + math.log(scale), shape * scale])
         g = np.array([[poly[1], scale], [scale, shape * scale**2]])
         third, fourth = np.zeros((2, 2, 2)), np.zeros((2, 2, 2, 2))
-        third[0, 0, 0], third[1, 1, 1], fourth[0, 0, 0, 0], fourth[1, 1, 1, 1] = poly[2], 2.0 * shape * scale**3, poly[3], 6.0 * shape * scale**4
+        third[0, 0, 0], third[1, 1, 1], fourth[0, 0, 0, 0], fourth[1, 1, 1, 1] = (
+            poly[2],
+            2.0 * shape * scale**3,
+            poly[3],
+            6.0 * shape * scale**4,
+        )
         for at in ((0, 1, 1), (1, 0, 1), (1, 1, 0)):
             third[at] = scale**2
-        for at in ((0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0)):
-            fourth[at] = 2.0 * scale**3
+        for four in ((0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0)):
+            fourth[four] = 2.0 * scale**3
         return mean, g, third, fourth
 
     def check_exists(self, statistics: FloatArray, share: FloatArray) -> None:
@@ -334,7 +339,9 @@ class Gamma(ClosedFamily):
         if not gap > 0.0:
             raise self.missing("the mean of ln x is not below the logarithm of that of x")
         start = (3.0 - gap + math.sqrt((gap - 3.0) ** 2 + 24.0 * gap)) / (12.0 * gap)
-        shape = float(optimize.brentq(lambda a: math.log(a) - float(special.digamma(a)) - gap, 0.2 * start, 5.0 * start, xtol=1e-300, rtol=1e-15))
+        shape = float(
+            optimize.brentq(lambda a: math.log(a) - float(special.digamma(a)) - gap, 0.2 * start, 5.0 * start, xtol=1e-300, rtol=1e-15)
+        )
         return self.natural(shape, mean / shape)
 
     def simulate(self, theta: ArrayLike, n: int, rng: np.random.Generator) -> FloatArray:
@@ -389,7 +396,7 @@ class InverseGaussian(ClosedFamily):
                 factor *= 0.5 - k
             for k in range(j):
                 factor *= 0.5 - k
-            return factor * u ** (0.5 - i) * v ** (0.5 - j)
+            return float(factor * u ** (0.5 - i) * v ** (0.5 - j))
 
         arrays = [np.zeros((2,) * order) for order in (1, 2, 3, 4)]
         for order, array in enumerate(arrays, start=1):
@@ -603,8 +610,8 @@ class PolynomialExponential(ClosedFamily):
         spread = information[0, 0] ** (0.5 * self.p)
         if abs(theta[-1]) * spread < _VANISHING:
             raise self.missing(
-                f"the likelihood rises towards a vanishing term of {(self.names or ())[-1]}, where the family ends: the data have heavier tails "
-                "than it. Take a lower degree, or a bounded support"
+                f"the likelihood rises towards a vanishing term of {(self.names or ())[-1]}, where the family ends: the data "
+                "have heavier tails than it. Take a lower degree, or a bounded support"
             )
 
     def check_exists(self, statistics: FloatArray, share: FloatArray) -> None:
@@ -612,5 +619,3 @@ class PolynomialExponential(ClosedFamily):
         distinct = len(np.unique(statistics[share > 0.0, 0]))
         if distinct <= self.p // 2:
             raise self.missing(f"{distinct} different observations determine no polynomial of degree {self.p}")
-
-

@@ -210,8 +210,10 @@ class _Table(ClosedFamily):
     def _tabled(self, owner: str, probs: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
         values = finite_array(f"{owner}: probs", probs, shape=shape)
         if np.any(values <= 0.0) or abs(float(values.sum()) - 1.0) > 1e-9:
-            raise ConfigError(f"{owner}: probs must be positive and sum to one, got a sum of {values.sum():.6g} and a least of {values.min():.3g}")
-        return values / values.sum()
+            raise ConfigError(
+                f"{owner}: probs must be positive and sum to one, got a sum of {values.sum():.6g} and a least of {values.min():.3g}"
+            )
+        return np.asarray(values / values.sum())
 
     def psi(self, theta: FloatArray) -> float:
         """Log-sum-exp over the cells."""

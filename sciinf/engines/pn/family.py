@@ -103,10 +103,15 @@ class ExponentialFamily:
     def __post_init__(self) -> None:
         positive_integer("n_statistics", self.n_statistics)
         if not isinstance(self.support, Support):
-            raise ConfigError(f"ExponentialFamily: support must be one of RealLine, HalfLine, Interval, Box, Circle, FiniteSet, Integers, Spins, got {shown(self.support)}")
+            raise ConfigError(
+                "ExponentialFamily: support must be one of RealLine, HalfLine, Interval, Box, Circle, FiniteSet, Integers, Spins, "
+                f"got {shown(self.support)}"
+            )
         for label, function in (("statistics", self.statistics), ("log_base", self.log_base)):
             if function is not None and not hasattr(function, "py_func"):
-                raise ConfigError(f"ExponentialFamily: {label} must be a numba function: put @numba.njit above its definition; got {shown(function)}")
+                raise ConfigError(
+                    f"ExponentialFamily: {label} must be a numba function: put @numba.njit above its definition; got {shown(function)}"
+                )
         names = tuple(self.names) if self.names is not None else tuple(f"theta_{i + 1}" for i in range(self.n_statistics))
         if len(names) != self.n_statistics or len(set(names)) != len(names):
             raise ConfigError(f"ExponentialFamily: names must be {self.n_statistics} different ones, got {names}")
@@ -334,8 +339,7 @@ class ExponentialFamily:
             If it does not end; names the iterations and the gradient.
         """
         target = finite_array("eta", np.asarray(eta), shape=(self.p,))
-        theta = self.start(target) if near is None else near
-        state = self.state(theta)
+        theta, state = self._begun(target) if near is None else (near, self.state(near))
         norm = math.inf
         for _ in range(_NEWTON):
             log_partition, mean, information = state
@@ -347,7 +351,27 @@ class ExponentialFamily:
                 return theta
             value = log_partition - float(theta @ target)
             theta, state = self._descended(theta, value, np.linalg.solve(root, half), norm, target)
-        raise ConvergenceError(f"pn: Newton's method has not found theta in {_NEWTON} iterations: gradient {norm:.2g}, theta {theta.tolist()}")
+        raise ConvergenceError(
+            f"pn: Newton's method has not found theta in {_NEWTON} iterations: gradient {norm:.2g}, theta {theta.tolist()}"
+        )
+
+    def _begun(self, target: FloatArray) -> tuple[FloatArray, tuple[float, FloatArray, FloatArray]]:
+        """A theta with a finite psi: the family's start, or, where no density is finite there, a step along one statistic."""
+        start = self.start(target)
+        try:
+            return start, self.state(start)
+        except DataError as error:
+            failed = error
+        size = np.maximum(np.abs(target), 1e-3)
+        for k in reversed(range(self.p)):
+            for sign in (-1.0, 1.0):
+                trial = start.copy()
+                trial[k] += sign / size[k]
+                try:
+                    return trial, self.state(trial)
+                except DataError:
+                    continue
+        raise failed
 
     def _descended(
         self, theta: FloatArray, value: float, step: FloatArray, norm: float, target: FloatArray
@@ -375,5 +399,3 @@ class ExponentialFamily:
         """What identifies the family, for hashes."""
         code = self.statistics.py_func.__code__.co_code, repr(self.statistics.py_func.__code__.co_consts)
         return type(self).__name__, self.p, str(self.support), self.names, code
-
-

@@ -49,9 +49,7 @@ class GeneralisedDesign:
     residual: FloatArray
     names: tuple[str, ...]
 
-    def _third(
-        self, rows: FloatArray, scale: FloatArray, truth: tuple[FloatArray, FloatArray] | None = None
-    ) -> tuple[float, float]:
+    def _third(self, rows: FloatArray, scale: FloatArray, truth: tuple[FloatArray, FloatArray] | None = None) -> tuple[float, float]:
         """A2 and B by the cheaper of the two forms."""
         n, p = rows.shape
         if 3 * n < p * p and (truth is None or len(truth[1]) == n):
@@ -119,7 +117,7 @@ class NormalDesign:
         (1/2) [n (digamma((n-q)/2) + ln(2/n)) + n (n+q)/(n-q-2) - n] (derived here).
         """
         n, q = self.design.shape
-        return 0.5 * (n * (float(special.digamma(0.5 * (n - q))) + math.log(2.0 / n)) + n * (n + q) / (n - q - 2.0) - n)
+        return 0.5 * float(n * (float(special.digamma(0.5 * (n - q))) + math.log(2.0 / n)) + n * (n + q) / (n - q - 2.0) - n)
 
     def model(self) -> Contractions:
         """The model true: p = q + 1 and the second term of the exact risk's expansion, (9 q^2 + 30 q + 22) / (12 n)."""

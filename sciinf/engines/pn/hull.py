@@ -61,4 +61,4 @@ def separating_direction(design: FloatArray, sign: FloatArray) -> FloatArray | N
     )  # fmt: skip
     if found.status != 0 or -found.fun <= _EDGE * max(len(one), 1):
         return None
-    return np.asarray(found.x) / scale
+    return np.asarray(found.x / scale, dtype=np.float64)

@@ -119,7 +119,9 @@ class NodeMoments:
         if statistics is None or weights is None:
             scale = np.ones(p)
             a2, b_sum = third_contractions((rows, self.weights), scale)
-            return Contractions(float(p), first_contraction(rows, self.weights, scale), a2, fourth_contraction(rows, self.weights, scale), b_sum)
+            return Contractions(
+                float(p), first_contraction(rows, self.weights, scale), a2, fourth_contraction(rows, self.weights, scale), b_sum
+            )
         truth = self.whitened(statistics)
         scale, turn = np.linalg.eigh((truth * weights[:, None]).T @ truth)
         rows, truth = rows @ turn, truth @ turn

@@ -114,10 +114,15 @@ def _circle(n: int) -> Rule:
 
 def _box(box: Box, order: int) -> Rule:
     """Gauss-Legendre in each direction."""
-    if order ** box.dim > 2**23:
-        raise ConvergenceError(f"pn: the density over {box} is not resolved by {order // 2} points in each direction; take cumulants by draws")
+    if order**box.dim > 2**23:
+        raise ConvergenceError(
+            f"pn: the density over {box} is not resolved by {order // 2} points in each direction; take cumulants by draws"
+        )
     x, w = _legendre(order)
-    axes = [(0.5 * (low + high) + 0.5 * (high - low) * x, np.log(0.5 * (high - low) * w)) for low, high in zip(box.lower, box.upper, strict=True)]
+    axes = [
+        (0.5 * (low + high) + 0.5 * (high - low) * x, np.log(0.5 * (high - low) * w))
+        for low, high in zip(box.lower, box.upper, strict=True)
+    ]
     points = np.array(list(itertools.product(*[axis for axis, _ in axes])))
     measure = np.array([sum(parts) for parts in itertools.product(*[weights for _, weights in axes])])
     return Rule(points, measure, lambda: _box(box, 2 * order))
@@ -161,9 +166,9 @@ def _edges(
     end = _reach(value, float(modes[-1]), high, top, 1.0)
     inner = modes[(modes > start) & (modes < end)]
 
-
     def density(x: FloatArray) -> FloatArray:
-        return np.exp(value(x.ravel()) - top).reshape(x.shape)
+        with np.errstate(over="ignore"):  # a density that exceeds its modes has no finite integral, which `_halved` says
+            return np.asarray(np.exp(value(x.ravel()) - top)).reshape(x.shape)
 
     edges = _halved(density, np.concatenate([[start], inner, [end]]))
     points, measure = _gauss(edges[:-1], edges[1:], _FINE)
@@ -175,7 +180,7 @@ def _edges(
 
     def with_fourth(x: FloatArray) -> FloatArray:
         far = (statistics(x.reshape(-1, 1)) - mean) / spread
-        return density(x) * (1.0 + np.sum(far**4, axis=1)).reshape(x.shape)
+        return np.asarray(density(x) * (1.0 + np.sum(far**4, axis=1)).reshape(x.shape))
 
     return _halved(with_fourth, edges)
 
@@ -189,12 +194,17 @@ def _modes(value: LogDensity, low: float, high: float) -> FloatArray:
     else:
         grid = low + (high - low) * np.sin(np.linspace(0.0, 0.5 * math.pi, 4003)[1:-1]) ** 2
     found = value(grid)
+    most = int(np.argmax(found))
+    if (most == len(grid) - 1 and math.isinf(high)) or (most == 0 and math.isinf(low)):
+        raise DataError("pn: the density grows without end: it cannot be normalised")
     before, after = np.concatenate([[-np.inf], found[:-1]]), np.concatenate([found[1:], [-np.inf]])
     peaks = np.flatnonzero((found >= before) & (found > after) & (found > np.max(found) - _DROP))
     places = []
-    for k in peaks:
-        left, right = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-        best = optimize.minimize_scalar(lambda x: -float(value(np.array([x]))[0]), bounds=(left, right), method="bounded", options={"xatol": 1e-10 * (right - left)})
+    for k in peaks.tolist():
+        left, right = float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)])
+        best = optimize.minimize_scalar(
+            lambda x: -float(value(np.array([x]))[0]), bounds=(left, right), method="bounded", options={"xatol": 1e-10 * (right - left)}
+        )
         places.append(float(best.x) if -best.fun > found[k] else float(grid[k]))
     return np.unique(np.array(places))
 

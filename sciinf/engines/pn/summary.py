@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["FLAGS", "in_words"]
 
 FLAGS = {
-    "expansion_unreliable": "The second order is more than half of the first, so the expansion does not tell the risk at this n: bootstrap it.",
+    "expansion_unreliable": "The second order is more than half of the first, so the expansion does not tell the risk at this n.",
     "near_threshold": "The risk lies within two standard errors of the threshold: another sample could turn the verdict.",
     "influential_rows": "One row carries more than a quarter of the sandwich's trace: look at it before trusting the verdict.",
     "b_robust_noisy": "The standard error of the second order is above a tenth of the threshold.",
@@ -42,23 +43,25 @@ def in_words(result: PNResult) -> str:
             f"{verdict.er_lower:8.4f}{verdict.n_required_1:9d}{_count(verdict)}  {'accept' if verdict.accept else 'reject'}"
         )
     if result.method != "expansion":
-        lines.append(f"{'':10s}{result.method} risk of a true model: {result.verdict_model.ED_used:.6g} nats per observation, which decides its row")
+        lines.append(
+            f"{'':10s}{result.method} risk of a true model: {result.verdict_model.ED_used:.6g} nats per observation, which decides its row"
+        )
     used = result.verdict
     error = f" +- {used.se:.2g}" if used.se > 0.0 else ""
     lines += [
         "",
-        f"judged by the {'sandwich' if used.robust else 'model'}: risk {used.ED_used:.6g}{error} per observation, {used.ED_total:.5g} in all; "
-        f"at most {used.p_max} parameters are affordable at this n (first order, true model)",
+        f"judged by the {'sandwich' if used.robust else 'model'}: risk {used.ED_used:.6g}{error} per observation, {used.ED_total:.5g} in "
+        f"all; at most {used.p_max} parameters are affordable at this n (first order, true model)",
         f"AIC {criteria.aic:.3f}, AICc {'-' if criteria.aicc is None else format(criteria.aicc, '.3f')}, TIC {criteria.tic:.3f}, "
-        f"TIC2 {'-' if criteria.tic2 != criteria.tic2 else format(criteria.tic2, '.3f')} (they rank models by misfit and optimism together)",
+        f"TIC2 {'-' if math.isnan(criteria.tic2) else format(criteria.tic2, '.3f')} (they rank models by misfit and optimism together)",
     ]
     if result.influence.rows:
         shares = ", ".join(f"{row} ({share:.1%})" for row, share in zip(result.influence.rows, result.influence.shares, strict=True))
         lines.append(f"rows that carry most of the sandwich's trace: {shares}")
     lines += [FLAGS[flag] for flag in result.flags]
     lines.append(
-        "The verdict bounds how well one observation tells the fitted density from the best one of the model; it says nothing of how far that "
-        "best one is from the truth."
+        "The verdict bounds how well one observation tells the fitted density from the best one of the model; it says nothing of how far "
+        "that best one is from the truth."
     )
     return "\n".join(lines)
 

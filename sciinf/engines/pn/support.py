@@ -178,7 +178,7 @@ class Spins(Support):
     @property
     def is_finite(self) -> bool:
         """Whether there are at most 2^20 states."""
-        return 2**self.d <= _MOST_STATES
+        return bool(2**self.d <= _MOST_STATES)
 
     def contains(self, x: FloatArray) -> NDArray[np.bool_]:
         """Rows of -1 and +1."""
@@ -188,7 +188,7 @@ class Spins(Support):
         """All 2^d states, the first spin slowest."""
         numbers = np.arange(2**self.d)
         bits = numbers[:, None] >> np.arange(self.d)[::-1] & 1
-        return 2.0 * bits - 1.0
+        return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
 
     def __str__(self) -> str:
         return f"{self.d} spins"

@@ -62,8 +62,9 @@ def _variation(t: float) -> float:
     """Total variation at parameter t of the curve of the least divergence."""
     if t < _SMALL:
         return t * _even(_VARIATION, t * t)
-    x = 1.0 / math.tanh(t) - 1.0 / t
-    return 0.5 * t * (1.0 - x) * (1.0 + x)
+    small = math.exp(-2.0 * t)
+    rest = 1.0 / t - 2.0 * small / (1.0 - small)  # 1 - x, without cancellation where t is large
+    return 0.5 * t * rest * (2.0 - rest)
 
 
 def _divergence(t: float) -> float:
@@ -123,7 +124,8 @@ def kl_threshold(delta: float, bound: Bound = "pinsker") -> float:
     The Bayes error of telling two densities apart, at equal odds, is (1 - TV) / 2, so E[TV] <= 2 delta is asked. Pinsker's inequality,
     TV <= sqrt(KL / 2), gives C = 8 delta^2; the square root is concave, so that the bound holds for expectations (derived here). "tight" is
     the smallest divergence at a total variation v = 2 delta, min over s of the divergence of two Bernoulli laws of means s and s + v. It
-    is convex in v, and has a parameter form: with x = coth t - 1/t, v = t (1 - x^2) / 2 and KL = ln(t / sinh t) + t coth t - t^2 / sinh^2 t.
+    is convex in v, and has a parameter form: with x = coth t - 1/t, v = t (1 - x^2) / 2 and KL = ln(t / sinh t) + t coth t
+    - t^2 / sinh^2 t.
 
     References
     ----------

@@ -69,18 +69,23 @@ class TruthDensity:
         def log_density(points: FloatArray) -> FloatArray:
             return np.asarray(self.logpdf(points[:, 0] if self.support.dim == 1 else points), dtype=np.float64)
 
-        rule = rule_of(self.support, log_density, family.evaluate)
+        def statistics_of(points: FloatArray) -> FloatArray:
+            outside = ~family.support.contains(points)
+            if outside.any():
+                raise DataError(
+                    f"TruthDensity: the truth lives on {self.support}, which reaches outside the family's support, {family.support}: {points[outside][0]}"
+                )
+            return family.evaluate(points)
+
+        rule = rule_of(self.support, log_density, statistics_of)
         before: FloatArray | None = None
         for _ in range(_ROUNDS):
             exponents = log_density(rule.points) + rule.log_measure
             weights = np.exp(exponents - special.logsumexp(exponents))
-            statistics = family.evaluate(rule.points)
+            statistics = statistics_of(rule.points)
             mean = weights @ statistics
             now = weights @ (statistics - mean) ** 4
             if rule.refined is None or (before is not None and np.all(np.abs(now - before) <= 1e-11 * np.abs(now))):
-                outside = (weights > 0.0) & ~family.support.contains(rule.points)
-                if outside.any():
-                    raise DataError(f"TruthDensity: the truth reaches outside the family's support, {family.support}")
                 return statistics[weights > 0.0], weights[weights > 0.0]
             before, rule = now, rule.refined()
         raise ConvergenceError("TruthDensity: the fourth moments of the statistics under the truth still move: do they exist?")
