@@ -73,7 +73,8 @@ class TruthDensity:
             outside = ~family.support.contains(points)
             if outside.any():
                 raise DataError(
-                    f"TruthDensity: the truth lives on {self.support}, which reaches outside the family's support, {family.support}: {points[outside][0]}"
+                    f"TruthDensity: the truth lives on {self.support}, which reaches outside the family's support, "
+                    f"{family.support}: {points[outside][0]}"
                 )
             return family.evaluate(points)
 

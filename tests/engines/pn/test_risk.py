@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from tests.engines.pn.conftest import TABLES, made
 
 from sciinf.core.errors import ConfigError, DataError
 from sciinf.engines.pn import (
@@ -23,6 +22,7 @@ from sciinf.engines.pn import (
     required_n,
     risk_expansion,
 )
+from tests.engines.pn.conftest import TABLES, made
 
 TRUTHS: dict[str, TruthDensity] = {
     "exponential": TruthDensity(lambda x: -x, HalfLine(0.0)), "Laplace": TruthDensity(lambda x: -np.abs(x), RealLine()),

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engines.pn.conftest import TABLES
 
 from sciinf.core.errors import ConfigError
 from sciinf.engines.pn import bayes_error_lower, kl_threshold, max_p, required_n
 from sciinf.engines.pn.threshold import _divergence, _variation
+from tests.engines.pn.conftest import TABLES
 
 
 @pytest.mark.parametrize("row", TABLES["thresholds"]["rows"])
