@@ -127,6 +127,7 @@ def test_simulated_risk_of_a_normal_model_under_exponential_truth(n: int) -> Non
     assert abs(loss.mean() - risk.risk(n)) < abs(loss.mean() - risk.risk(n, 1))
 
 
+@pytest.mark.slow
 def test_jackknife_error_of_the_trace() -> None:
     """Over 200 samples of a t law with 9 degrees of freedom the stated error of a covers at 2 errors in most, not in all."""
     rng = np.random.default_rng(4)
