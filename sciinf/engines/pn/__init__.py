@@ -1,0 +1,45 @@
+"""The p-n criterion: is the sample large enough for the model?"""
+
+from __future__ import annotations
+
+from sciinf.engines.pn import families
+from sciinf.engines.pn.adapters import from_scipy
+from sciinf.engines.pn.criterion import PNResult, pn_criterion
+from sciinf.engines.pn.cumulants import CumulantSummary
+from sciinf.engines.pn.exact import exact_risk
+from sciinf.engines.pn.family import ExponentialFamily
+from sciinf.engines.pn.risk import RiskExpansion, risk_expansion
+from sciinf.engines.pn.settings import CumulantSettings, PNSettings, PNWarning
+from sciinf.engines.pn.support import Box, Circle, FiniteSet, HalfLine, Integers, Interval, RealLine, Spins
+from sciinf.engines.pn.threshold import bayes_error_lower, kl_threshold, max_p, required_n
+from sciinf.engines.pn.truths import TruthDensity, TruthNodes, TruthSample
+
+__all__ = [
+    "Box",
+    "Circle",
+    "CumulantSettings",
+    "CumulantSummary",
+    "ExponentialFamily",
+    "FiniteSet",
+    "HalfLine",
+    "Integers",
+    "Interval",
+    "PNResult",
+    "PNSettings",
+    "PNWarning",
+    "RealLine",
+    "RiskExpansion",
+    "Spins",
+    "TruthDensity",
+    "TruthNodes",
+    "TruthSample",
+    "bayes_error_lower",
+    "exact_risk",
+    "families",
+    "from_scipy",
+    "kl_threshold",
+    "max_p",
+    "pn_criterion",
+    "required_n",
+    "risk_expansion",
+]
