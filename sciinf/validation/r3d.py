@@ -101,7 +101,7 @@ QUICK = Scale(
 )  # fmt: skip
 FULL = Scale(
     coverage=((500, 100, 2000), (200, 50, 1000), (1000, 100, 1000), (2000, 100, 500), (500, (20, 200), 1000)), clusters=300, nullity=1000,
-    power=1000, skewed=100, gini=400, fuzzy=1000, bandwidths=40, contrast=40, evidence=tuple(EVIDENCE), n_live=500, intervals=1000,
+    power=1000, skewed=100, gini=400, fuzzy=1000, bandwidths=40, contrast=40, evidence=tuple(EVIDENCE), n_live=1000, intervals=1000,
     ranks=300, pipeline=400, width=1.3, gaussian=True, values=100_000_000, repeats=7,
 )  # fmt: skip
 LONG = FULL
@@ -290,9 +290,9 @@ class _Suite:
     def evidence(self) -> None:
         """Evidence and posterior of stored statistics by both samplers; Bayes factors."""
         rows = []
-        for case in likelihood.cases(self.scale.evidence):
+        for i, case in enumerate(likelihood.cases(self.scale.evidence)):
             with self.record.part(case.name):
-                verdicts, row = likelihood.compared(case, self.scale.n_live, _SEED)
+                verdicts, row = likelihood.compared(case, self.scale.n_live, _SEED + i)
             self.record.add(*verdicts)
             rows.append(row)
         heads = ("likelihood", "ln Z", "dynesty", "delta", "dynesty", "emcee")

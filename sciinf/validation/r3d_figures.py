@@ -27,9 +27,15 @@ FloatArray = NDArray[np.float64]
 _BINS = 10
 
 
+def _canvas(width: float, height: float) -> Figure:
+    figure = new_figure(width, height)
+    figure.set_layout_engine("constrained")
+    return figure
+
+
 def coverage(flags: dict[int, dict[str, list[bool]]]) -> Figure:
     """Coverage of the constant band by number of units and covariance, with Wilson intervals, beside the published ones."""
-    figure = new_figure(7.0, 4.2)
+    figure = _canvas(7.0, 4.2)
     axis = figure.add_subplot()
     axis.axhline(95.0, color=GREY, lw=0.8)
     for i, cov in enumerate(("HC0", "HC2", "HC3")):
@@ -60,7 +66,7 @@ def coverage(flags: dict[int, dict[str, list[bool]]]) -> Figure:
 
 def bandwidths(medians: dict[str, FloatArray], sizes: Sequence[int]) -> Figure:
     """Median bandwidth against the number of units, beside the optimum."""
-    figure = new_figure(6.4, 4.2)
+    figure = _canvas(6.4, 4.2)
     axis = figure.add_subplot()
     n = np.array(sizes, dtype=np.float64)
     axis.loglog(n, OPTIMUM * n**-0.2, color=GREY, lw=1.2, ls="--", label="optimum")
@@ -80,7 +86,7 @@ def bandwidths(medians: dict[str, FloatArray], sizes: Sequence[int]) -> Figure:
 
 def contrast(ours: FloatArray, pooled: FloatArray) -> Figure:
     """Our effect and the pooled comparison (n, n_q): means with their errors over replicas, and what each tends to."""
-    figure = new_figure(6.4, 4.2)
+    figure = _canvas(6.4, 4.2)
     axis = figure.add_subplot()
     levels = np.array(CONTRAST_LEVELS)
     axis.plot(levels, special.ndtri(levels), color=COLOURS[0], lw=1.2, label="average quantile effect, truth")
@@ -98,7 +104,7 @@ def contrast(ours: FloatArray, pooled: FloatArray) -> Figure:
 
 def effects(seed: int, n: int, rate_effect: float) -> Figure:
     """One data set of either published design: estimate, band and truth."""
-    figure = new_figure(9.0, 4.0)
+    figure = _canvas(9.0, 4.0)
     designs: list[tuple[str, Any]] = [
         ("first design", dgp1(n, 100, 1.0, np.random.default_rng(seed))),
         ("skewed design", dgp2(n, 100, 1.0, rate_effect, np.random.default_rng(seed))),
@@ -109,7 +115,9 @@ def effects(seed: int, n: int, rate_effect: float) -> Figure:
         fit.plot_effect(fit.conf_band(), ax=axis)
         axis.plot(data.q, data.effect, color=COLOURS[1], lw=1.4, ls="--", label="truth")
         axis.set_title(f"{name}, n = {n}", fontsize=10)
-        axis.legend(frameon=False, fontsize=8)
+        if (own := axis.get_legend()) is not None:
+            own.remove()
+    figure.axes[1].legend(frameon=False, fontsize=8, loc="lower left")
     return figure
 
 
@@ -117,8 +125,7 @@ def pit(panels: dict[str, NDArray[np.int64]]) -> Figure:
     """Histograms of ranks (n,), as probabilities below the truth, with the 99 % range of a bin's count."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(3.0 * columns, 2.6 * rows)
-    figure.subplots_adjust(hspace=0.5, wspace=0.3, left=0.07, right=0.98, top=0.94, bottom=0.6 / (2.6 * rows))
+    figure = _canvas(3.0 * columns, 2.6 * rows)
     for i, (name, ranks) in enumerate(panels.items()):
         axis = figure.add_subplot(rows, columns, i + 1)
         expected = len(ranks) / _BINS

@@ -205,10 +205,13 @@ def test_growth() -> None:
         return r3d_scale.Extraction(values, "", cpu, peak, 0, table)
 
     small = [run(10, 1.0, 100, 10), run(10, 1.1, 100, 10)]
-    assert all(verdict.passed for verdict in r3d_scale._growth(small, [run(100, 10.2, 300, 100)]))
-    time, memory = r3d_scale._growth(small, [run(100, 13.0, 900, 100)])
-    assert not time.passed
-    assert not memory.passed
+    assert r3d_scale._linear(small, [run(100, 10.2, 300, 100)]).passed
+    assert not r3d_scale._linear(small, [run(100, 13.0, 300, 100)]).passed
+    assert r3d_scale._memory(small[0], run(100, 10.2, 300, 100)).passed
+    assert not r3d_scale._memory(small[0], run(100, 10.2, 900, 100)).passed
+    timed = r3d_scale._timed(1, 1_000_000, 2)
+    assert [len(each) for each in timed] == [2, 2]
+    assert timed[1][0].values > 5 * timed[0][0].values
 
 
 # ---- the suite ----
