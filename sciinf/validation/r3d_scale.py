@@ -30,7 +30,7 @@ CHUNKS = (40, 8, 1)
 """Blocks of about 1e5 values in a chunk: about 4e6, 8e5 and 1e5 values."""
 
 _MIB = 2**20
-_COPIES = 6.0  # of the table at the end: in parts, joined, in order of the labels, checked, and what the allocator keeps
+_COPIES = 5.0  # of the table at the end: in parts, joined, in order of the labels, and what the allocator keeps; about 3 are needed
 
 
 @dataclass(frozen=True)
