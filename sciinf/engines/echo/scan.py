@@ -43,7 +43,7 @@ class ScanResult:
     names : tuple of str
         The engine's parameters: columns of ``peaks``.
     peaks : (n_peaks, n_parameters) float64 array
-        Distinct peaks, locally maximised, best first.
+        Distinct peaks, locally maximised, best first. In a sampled band one comb may have several: other runs of its teeth.
     log_likelihoods, amplitudes : (n_peaks,) float64 array
         ln L of each peak, and the amplitude (s) there.
     spacing : (n_rows,) float64 array

@@ -16,6 +16,9 @@ __all__ = ["LocalFrame", "climb", "peaks_of"]
 
 FloatArray = NDArray[np.float64]
 
+_DEPTH = 14.0  # in ln L: runs of teeth further below the best are no peaks of their own
+_BARRIER = 2.0  # in ln L, between two runs of one comb
+_MOST_RUNS = 12
 _LEAST_PEAKS, _GAIN, _SLACK = 4, 1.7, 2.0  # peaks maximised at least; a cell's ln L may grow by this factor and this much when it is
 
 
@@ -42,7 +45,11 @@ def peaks_of(search: SearchSpace, table: ToothTables, n_refine: int, n_peaks: in
     found.sort(key=lambda peak: -peak[1])
     peaks = np.array([theta for theta, _ in found])
     kept = _distinct(search, peaks, table)
-    return peaks[kept], np.array([found[k][1] for k in kept])
+    found = [found[k] for k in kept]
+    if search.is_free:
+        found += [other for peak in found if peak[1] > found[0][1] - _DEPTH for other in _other_runs(search, *peak)]
+        found.sort(key=lambda peak: -peak[1])
+    return np.array([theta for theta, _ in found]), np.array([value for _, value in found])
 
 
 def _comb_of(search: SearchSpace, cell: FloatArray) -> FloatArray:
@@ -60,10 +67,8 @@ def _comb_of(search: SearchSpace, cell: FloatArray) -> FloatArray:
     return theta
 
 
-def _with_best_band(search: SearchSpace, theta: FloatArray) -> FloatArray:
-    """``theta`` with f_min and f_max around the best admissible run of teeth, for the best of several amplitudes."""
-    from sciinf.engines.echo.scan_kernels import LEAST_TEETH, tooth_scores
-
+def _teeth_of(search: SearchSpace, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Of every tooth in the prior's band: K and E (2, n), K of its bins, and where the band of a run begins and ends with it, in Hz."""
     values = dict(zip(search.names, theta.tolist(), strict=True))
     template = search.engine.template
     assert not isinstance(template, str)
@@ -72,7 +77,68 @@ def _with_best_band(search: SearchSpace, theta: FloatArray) -> FloatArray:
     centres = f0 + spacing * np.arange(math.ceil((low - f0) / spacing), math.floor((high - f0) / spacing) + 1)
     cut = template.cut(values["width"], spacing, search.engine.duration)
     sums, each = teeth(search, centres, values["width"], cut, np.array([values[name] for name in search.phases]))
-    starts, ends = np.maximum(centres - 0.51 * spacing, low), np.minimum(centres + 0.51 * spacing, high)
+    return sums, each, np.maximum(centres - 0.51 * spacing, low), np.minimum(centres + 0.51 * spacing, high)
+
+
+def _other_runs(search: SearchSpace, theta: FloatArray, value: float) -> list[tuple[FloatArray, float]]:
+    """The other runs of teeth of a comb that a band could hold: peaks beside the best one in f_min and f_max, with ln L.
+
+    Along the teeth the sum of their shares in ln L falls and rises: a run begins where it is lowest and ends where it is highest, and two
+    that a rise of `_BARRIER` divides are modes of their own.
+    """
+    from sciinf.engines.echo.scan_kernels import LEAST_TEETH, tooth_scores
+
+    sums, each, starts, ends = _teeth_of(search, theta)
+    at = search.names.index("amplitude")
+    scores = tooth_scores(theta[at : at + 1], sums, each, search.engine.compiled().ints)[0].astype(np.float64)
+    before = np.concatenate([[0.0], np.cumsum(scores)])
+    spacing, found = theta[search.names.index("spacing")], [(theta, value)]
+    pairs = [
+        (before[last] - before[first], first, last)
+        for first in _valleys(before[:-1])
+        for last in _valleys(-before)
+        if last > first and ends[last - 1] - starts[first] > LEAST_TEETH * spacing * (1.0 + 1e-9)
+    ]
+    most = max((gain for gain, _, _ in pairs), default=0.0)
+    own = [search.names.index(name) for name in ("f_min", "f_max")]
+    for gain, first, last in sorted(pairs, reverse=True):
+        if gain < most - _DEPTH or len(found) > _MOST_RUNS:
+            break
+        other = theta.copy()
+        other[own] = starts[first], ends[last - 1]
+        if any(np.all(np.abs(other[own] - known[own]) < 2.0 * spacing) for known, _ in found):
+            continue
+        other[at] = search.profiles(other[None, :])[0, 0]
+        other = _edges(search, other)
+        if np.isfinite(search.log_prior(other[None, :])[0]):
+            other[at], height = search.profiles(other[None, :])[0]
+            found.append((other, float(height)))
+    return found[1:]
+
+
+def _valleys(values: FloatArray) -> list[int]:
+    """Places of the minima that rises of `_BARRIER` divide, ends included."""
+    found, low, high, falling = [], 0, 0, True
+    for k in range(1, len(values)):
+        if falling:
+            if values[k] < values[low]:
+                low = k
+            elif values[k] > values[low] + _BARRIER:
+                found.append(low)
+                falling, high = False, k
+        elif values[k] > values[high]:
+            high = k
+        elif values[k] < values[high] - _BARRIER:
+            falling, low = True, k
+    return [*found, low] if falling else found
+
+
+def _with_best_band(search: SearchSpace, theta: FloatArray) -> FloatArray:
+    """``theta`` with f_min and f_max around the best admissible run of teeth, for the best of several amplitudes."""
+    from sciinf.engines.echo.scan_kernels import LEAST_TEETH, tooth_scores
+
+    sums, each, starts, ends = _teeth_of(search, theta)
+    spacing = theta[search.names.index("spacing")]
     with np.errstate(invalid="ignore", divide="ignore"):
         singles = np.sort(np.abs(sums[0]) / sums[1])
     most = float(np.nanmax(singles, initial=0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -16,9 +17,10 @@ from sciinf.core.prior_base import Fixed
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines import echo
-from sciinf.engines.echo import EchoSearch, Psd, Remnant, Spectrum, check_against_scan, kernels
+from sciinf.engines.echo import EchoSearch, Psd, Remnant, Spectrum, check_against_scan, importance_sample, kernels
 from sciinf.engines.echo.scan import ScanResult, scan
 from sciinf.engines.echo.scan_kernels import LEAST_TEETH, sweep, tooth_scores, tooth_sums
+from sciinf.engines.echo.scan_peaks import _valleys
 from sciinf.engines.echo.simulate import comb, gaussian_noise, inject, optimal_snr, project, scale_to_snr
 
 DT = 1.0 / 1024.0
@@ -158,6 +160,58 @@ def test_sampled_band() -> None:
     starts = result.starts(32, np.random.default_rng(4))
     assert np.all(np.isfinite(engine.log_likelihood_many(starts)))
     assert np.all(np.isfinite(engine.default_priors().log_prior(starts)))
+
+
+def test_two_runs_of_one_comb_are_two_peaks() -> None:
+    """Teeth sound below and above a silent stretch: a band over both, and one over either, are modes of one comb.
+
+    The evidence of importance sampling must be that of plain points in the box that its posterior fills.
+    """
+    n, dt = 17402 // 3, math.pi
+    noise = gaussian_noise(Psd.white(2.0 * dt), n * dt, dt, np.random.default_rng(5))
+    spacing, width = 1.0 / 870.117, 1.0 / noise.duration
+    parts = [
+        comb(noise, spacing=spacing, offset_hz=0.4 * spacing, width=width, amplitude=1.0, band=band, rng=np.random.default_rng(6))
+        for band in ((0.012, 0.026), (0.050, 0.064))
+    ]
+    values = parts[0].values + parts[1].values
+    signal = parts[0].with_values(values)
+    engine = EchoSearch(
+        inject(noise, signal.with_values(13.0 / optimal_snr(signal) * values)), amplitude="marginalised", remnant=Remnant(0.69)
+    )
+    priors = engine.default_priors()
+    result = scan(engine, priors=priors)
+    at = [result.names.index(name) for name in ("spacing", "f_min", "f_max")]
+    same = [row[at] for row in result.peaks if abs(row[at[0]] / result.theta[at[0]] - 1.0) < 1e-3]
+    assert len(same) >= 2
+    for k, one in enumerate(same):
+        assert all(np.max(np.abs(one[1:] - other[1:])) >= 2.0 * spacing for other in same[:k])
+    found = importance_sample(result, 1)
+    drawn = found.samples[np.random.default_rng(8).choice(len(found.samples), size=20_000, p=found.weights)]
+    low, high = np.quantile(drawn, [0.01, 0.99], axis=0)
+    inside = float(found.weights[np.all((found.samples >= low) & (found.samples <= high), axis=1)].sum())
+    points = np.random.default_rng(7).uniform(low, high, size=(800_000, len(low)))
+    density = np.asarray(priors.log_prior(points))
+    shares, good = np.zeros(len(points)), np.isfinite(density)
+    assert found.log_evidence is not None
+    shares[good] = np.exp(engine.log_likelihood_many(points[good]) + density[good] - found.log_evidence) * np.prod(high - low)
+    error = shares.std() / math.sqrt(len(points))
+    assert error < 0.1
+    assert abs(shares.mean() - inside) < 4.0 * math.hypot(error, 0.03)  # .03: more than the sampled evidence's own error
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_valleys_against_their_definition(seed: int) -> None:
+    """Any two neighbours have a barrier between them, and every other place reaches one of them without crossing a barrier."""
+    walk = np.cumsum(np.random.default_rng(seed).normal(0.0, 1.5, 60))
+    found = _valleys(walk)
+
+    def rise(one: int, other: int) -> float:
+        return float(walk[min(one, other) : max(one, other) + 1].max() - max(walk[one], walk[other]))
+
+    assert int(np.argmin(walk)) in found
+    assert all(rise(one, other) > 2.0 for one, other in itertools.pairwise(found))
+    assert all(min(rise(k, place) for place in found) <= 2.0 for k in range(len(walk)))
 
 
 def network() -> tuple[EchoSearch, NDArray[np.float64]]:
