@@ -9,7 +9,7 @@ from sciinf.engines.pn.cumulants import CumulantSummary
 from sciinf.engines.pn.exact import exact_risk
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.risk import RiskExpansion, risk_expansion
-from sciinf.engines.pn.settings import CumulantSettings, PNSettings, PNWarning
+from sciinf.engines.pn.settings import CumulantSettings, PNSettings
 from sciinf.engines.pn.support import Box, Circle, FiniteSet, HalfLine, Integers, Interval, RealLine, Spins
 from sciinf.engines.pn.threshold import bayes_error_lower, kl_threshold, max_p, required_n
 from sciinf.engines.pn.truths import TruthDensity, TruthNodes, TruthSample
@@ -26,7 +26,6 @@ __all__ = [
     "Interval",
     "PNResult",
     "PNSettings",
-    "PNWarning",
     "RealLine",
     "RiskExpansion",
     "Spins",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sciinf.core.errors import ConfigError, DataTypeError, shown
+from sciinf.core.errors import ConfigError, DataError, DataTypeError, shown
 from sciinf.engines.pn.adapters import FittedModel, from_statsmodels, is_statsmodels
 from sciinf.engines.pn.exact import exact_risk
 from sciinf.engines.pn.family import ExponentialFamily, normalised_weights
@@ -64,8 +64,7 @@ class PNResult:
     flags : tuple of str
         Of the verdict; each is a sentence in `summary`.
     method : str
-        "expansion", "exact" or "bootstrap".
-    seed : int
+        "expansion", or "exact": of the model's row; the sandwich has the expansion only.
     """
 
     family: str
@@ -82,7 +81,6 @@ class PNResult:
     influence: Influence
     flags: tuple[str, ...]
     method: str
-    seed: int
 
     @property
     def verdict(self) -> Verdict:
@@ -120,7 +118,7 @@ class PNResult:
         """JSON-able form."""
         criteria = {name: _plain(value) for name, value in vars(self.information_criteria).items()}
         return {
-            "family": self.family, "p": self.p, "n": self.n, "unit": self.unit, "method": self.method, "seed": self.seed,
+            "family": self.family, "p": self.p, "n": self.n, "unit": self.unit, "method": self.method,
             "robust": self.robust, "accept": self.verdict.accept, "flags": list(self.flags),
             "threshold": {"delta": self.threshold.delta, "bound": self.threshold.bound, "C": self.threshold.C},
             "model": {name: _plain(value) for name, value in self._row(self.risk_model, self.verdict_model).items()},
@@ -207,8 +205,6 @@ def pn_criterion(
     if not isinstance(robust, bool):
         raise ConfigError(f"pn: robust must be True or False, got {shown(robust)}")
     threshold = Threshold.of(delta, bound)
-    if chosen.method == "bootstrap":
-        raise ConfigError("pn: the bootstrap is not available: take method 'expansion' or, for families that have it, 'exact'")
     case = _case(model_or_fitted, data, weights, chosen)
     known = None
     if chosen.method == "exact":
@@ -224,12 +220,14 @@ def pn_criterion(
     return PNResult(
         case.label, case.model.p, case.n, chosen.unit, case.model, case.sandwich, threshold, judged_model, judged_sandwich, robust,
         information_criteria(case.log_likelihood, case.model.p, case.n, case.sandwich), influence, tuple(dict.fromkeys(flags)),
-        "exact" if known else "expansion", chosen.seed,
+        "exact" if known else "expansion",
     )  # fmt: skip
 
 
 def _case(model: Any, data: ArrayLike | None, weights: ArrayLike | None, settings: PNSettings) -> _Case:
     if isinstance(model, ExponentialFamily):
+        if settings.unit != "row":
+            raise ConfigError("pn: a family's observations are rows: leave unit out")
         if data is None:
             raise ConfigError(f"pn: {type(model).__name__} needs data: pn_criterion(family, data)")
         return _of_family(model, data, weights, settings)
@@ -247,11 +245,12 @@ def _of_family(family: ExponentialFamily, data: ArrayLike, weights: ArrayLike | 
     points = family.observed(data)
     n = len(points)
     if weights is not None:
-        counts = np.asarray(weights, dtype=np.float64)
-        share = normalised_weights(n, counts)
+        share, counts = normalised_weights(n, weights), np.asarray(weights, dtype=np.float64)
+        broken = counts != np.round(counts)
+        if broken.any():
+            first = int(np.argmax(broken))
+            raise DataError(f"pn: weights say how often each observation occurred; weights[{first}] = {counts[first]:g} is no integer")
         n = round(float(counts.sum()))
-        if not math.isclose(n, float(counts.sum()), rel_tol=1e-9):
-            raise ConfigError(f"pn: weights count observations, so they must sum to an integer, got {float(counts.sum()):g}")
     else:
         share = normalised_weights(n, None)
     sandwich = risk_expansion(family, TruthSample(points, share), settings=settings.cumulants)

@@ -34,14 +34,10 @@ class CumulantSummary:
         Covariance of the statistics.
     A1, A2, K4, b, optimism : float
         Terms of the risk's coefficient of 1/n^2, that coefficient, and that of the optimism.
-    se : dict
-        Standard errors by name; zero where the source is exact.
     method : str
-        "closed", "enumerate", "quad" or "draws".
+        "closed", "enumerate" or "quad".
     n_nodes : int
-        Nodes or draws; 0 for a closed form.
-    ess : float
-        Effective draws; infinite where there are none.
+        Nodes; 0 for a closed form.
     condition : float
         Condition number of G scaled to a unit diagonal.
     """
@@ -52,10 +48,8 @@ class CumulantSummary:
     K4: float
     b: float
     optimism: float
-    se: dict[str, float]
     method: str
     n_nodes: int
-    ess: float
     condition: float
 
 
@@ -95,9 +89,9 @@ def moments_of(family: ExponentialFamily, theta: FloatArray, settings: CumulantS
             raise ConfigError(f"pn: {type(family).__name__} has no cumulants in closed form: take method 'auto'")
     if method == "enumerate" and not support.is_finite:
         raise ConfigError(f"pn: {support} cannot be enumerated: take method 'auto'")
-    if method == "draws":
-        raise ConfigError("pn: cumulants by draws are not available for this family: take method 'auto'")
     rule = family.rule(theta)
+    if method == "quad" and rule.refined is None:
+        raise ConfigError(f"pn: {support} is summed and not integrated: take method 'auto'")
     found = _node_moments(family, theta, rule)
     if rule.refined is None:
         return found, "enumerate", len(rule.points)
@@ -129,8 +123,7 @@ def summary_of(moments: ModelMoments, method: str, n_nodes: int) -> CumulantSumm
     terms = moments.contract()
     fisher = moments.fisher
     scale = np.sqrt(np.diag(fisher))
-    zeros = dict.fromkeys(("A1", "A2", "K4", "b", "optimism"), 0.0)
     return CumulantSummary(
-        fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, zeros, method, n_nodes, float("inf"),
+        fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, method, n_nodes,
         float(np.linalg.cond(fisher / np.outer(scale, scale))),
     )  # fmt: skip

@@ -81,7 +81,7 @@ def exact_risk(family: ExponentialFamily, theta: ArrayLike, n: int) -> float:
         k = np.arange(1.0, last + 1.0)
         return _conditional(stats.poisson.logpmf(k, size * rate), special.rel_entr(rate, k / size) - rate + k / size)
     raise ConfigError(
-        f"exact_risk: no exact risk is known for {type(family).__name__}: take method 'expansion' or 'bootstrap'; known are "
+        f"exact_risk: no exact risk is known for {type(family).__name__}: take method 'expansion'; known are "
         f"{', '.join(item.__name__ for item in EXACT_FAMILIES)}"
     )
 

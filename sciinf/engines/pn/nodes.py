@@ -72,7 +72,7 @@ def rule_of(
         low, high = _ends(support)
         edges = _edges(log_density, statistics, low, high, hints)
         return _panels(edges, 2 * _COARSE)
-    raise DataError(f"pn: no quadrature over {support}: at most three dimensions, or 2^20 states; take cumulants by draws")
+    raise DataError(f"pn: no quadrature over {support}: at most three dimensions, or 2^20 states")
 
 
 def listed(support: Support) -> Rule:
@@ -115,9 +115,7 @@ def _circle(n: int) -> Rule:
 def _box(box: Box, order: int) -> Rule:
     """Gauss-Legendre in each direction."""
     if order**box.dim > 2**23:
-        raise ConvergenceError(
-            f"pn: the density over {box} is not resolved by {order // 2} points in each direction; take cumulants by draws"
-        )
+        raise ConvergenceError(f"pn: the density over {box} is not resolved by {order // 2} points in each direction")
     x, w = _legendre(order)
     axes = [
         (0.5 * (low + high) + 0.5 * (high - low) * x, np.log(0.5 * (high - low) * w))

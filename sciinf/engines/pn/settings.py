@@ -1,4 +1,4 @@
-"""What can be chosen when a risk is computed, and the warning of this engine."""
+"""What can be chosen when a risk is computed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from sciinf.core.errors import ConfigError, SciinfWarning, nearest_names, shown
+from sciinf.core.errors import ConfigError, nearest_names, shown
 
-__all__ = ["CumulantMethod", "CumulantSettings", "PNSettings", "PNWarning", "one_of", "positive_integer"]
+__all__ = ["CumulantMethod", "CumulantSettings", "PNSettings", "one_of", "positive_integer"]
 
-CumulantMethod = Literal["auto", "closed", "enumerate", "quad", "draws"]
-RiskMethod = Literal["auto", "expansion", "exact", "bootstrap"]
+CumulantMethod = Literal["auto", "closed", "enumerate", "quad"]
+RiskMethod = Literal["auto", "expansion", "exact"]
 Unit = Literal["row", "trial"]
-
-
-class PNWarning(SciinfWarning):
-    """Something about a risk that its reader should know."""
 
 
 def one_of(name: str, value: object, allowed: tuple[Any, ...]) -> None:
@@ -50,33 +46,17 @@ class CumulantSettings:
 
     Parameters
     ----------
-    method : {"auto", "closed", "enumerate", "quad", "draws"}
+    method : {"auto", "closed", "enumerate", "quad"}
         "auto" takes the first that applies.
-    n_draws : int
-        Draws of x, over all chains.
-    n_blocks : int
-        Blocks of draws for standard errors.
     rtol : float
         Change of A1, A2 and K4, relative, at which a quadrature ends.
-    sampler : {"numba", "emcee"}
-        Who draws x.
-    seed : int
-        Of the draws.
     """
 
     method: CumulantMethod = "auto"
-    n_draws: int = 100_000
-    n_blocks: int = 20
     rtol: float = 1e-10
-    sampler: Literal["numba", "emcee"] = "numba"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         one_of("method", self.method, get_args(CumulantMethod))
-        one_of("sampler", self.sampler, ("numba", "emcee"))
-        positive_integer("n_draws", self.n_draws, 1000)
-        positive_integer("n_blocks", self.n_blocks, 4)
-        positive_integer("seed", self.seed, 0)
         if isinstance(self.rtol, bool) or not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ConfigError(f"pn: rtol must be a number in (0, 1), got {shown(self.rtol)}")
 
@@ -90,28 +70,20 @@ class PNSettings:
     order : {1, 2}
         Terms of the expansion.
     cumulants : CumulantSettings
-    method : {"auto", "expansion", "exact", "bootstrap"}
-        "auto" is the expansion; "exact" where a closed form is known and the model true.
-    n_bootstrap : int
-        Simulated data sets.
+    method : {"auto", "expansion", "exact"}
+        "auto" is the expansion; "exact" is for a true model where a closed form is known.
     unit : {"row", "trial"}
-        What counts as one observation of grouped data.
-    seed : int
-        Of the bootstrap.
+        What counts as one observation of a fitted result's grouped data.
     """
 
     order: Literal[1, 2] = 2
     cumulants: CumulantSettings = field(default_factory=CumulantSettings)
     method: RiskMethod = "auto"
-    n_bootstrap: int = 2000
     unit: Unit = "row"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         one_of("order", self.order, (1, 2))
         one_of("method", self.method, get_args(RiskMethod))
         one_of("unit", self.unit, get_args(Unit))
-        positive_integer("n_bootstrap", self.n_bootstrap, 20)
-        positive_integer("seed", self.seed, 0)
         if not isinstance(self.cumulants, CumulantSettings):
             raise ConfigError(f"pn: cumulants must be CumulantSettings, got {shown(self.cumulants)}")

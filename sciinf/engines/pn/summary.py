@@ -16,12 +16,9 @@ FLAGS = {
     "near_threshold": "The risk lies within two standard errors of the threshold: another sample could turn the verdict.",
     "influential_rows": "One row carries more than a quarter of the sandwich's trace: look at it before trusting the verdict.",
     "b_robust_noisy": "The standard error of the second order is above a tenth of the threshold.",
-    "conditional_on_existence": "In some simulated data sets no maximum of the likelihood exists: the risk is conditional on existence.",
-    "information_observed": "The expected information is not known: the observed one stands for it.",
     "dispersion_fixed": "The dispersion is held at its estimate; its own estimation is not in the risk.",
     "no_second_order_root": "No n solves the second-order condition: the first order's number of observations stands.",
     "first_order_only": "Only the first order of the risk is known.",
-    "draws_optimistic_se": "Moments come from draws; their standard error leaves out eighth moments and is optimistic.",
 }
 """What each flag says."""
 

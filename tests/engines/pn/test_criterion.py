@@ -356,9 +356,11 @@ def test_wrong_calls() -> None:
         pn_criterion(families.Normal(), x, robust=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no exact risk is known for Gamma"):
         pn_criterion(families.Gamma(), np.abs(x), settings=PNSettings(method="exact"))
-    with pytest.raises(ConfigError, match="sum to an integer"):
+    with pytest.raises(ConfigError, match="leave unit out"):
+        pn_criterion(families.Normal(), x, settings=PNSettings(unit="trial"))
+    with pytest.raises(DataError, match=r"weights\[0\] = 0\.51 is no integer"):
         pn_criterion(families.Normal(), x, weights=np.full(30, 0.51))
-    for wrong in ({"method": "exat"}, {"unit": "rows"}, {"order": 3}, {"n_bootstrap": 1}, {"seed": -1}):
+    for wrong in ({"method": "exat"}, {"unit": "rows"}, {"order": 3}, {"cumulants": 1}):
         with pytest.raises(ConfigError, match="pn:"):
             PNSettings(**wrong)  # type: ignore[arg-type]
 

@@ -226,6 +226,8 @@ def test_settings_choose_the_source() -> None:
     assert ising.cumulants(np.zeros(3)).method == "enumerate"
     with pytest.raises(ConfigError, match="cannot be enumerated"):
         normal.cumulants(theta, CumulantSettings(method="enumerate"))
+    with pytest.raises(ConfigError, match="is summed and not integrated"):
+        ising.cumulants(np.zeros(3), CumulantSettings(method="quad"))
     with pytest.raises(ConfigError, match="no cumulants in closed form"):
         ising.cumulants(np.zeros(3), CumulantSettings(method="closed"))
     with pytest.raises(ConfigError, match="did you mean 'quad'"):
