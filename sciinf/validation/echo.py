@@ -322,7 +322,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         If there is no such tier.
     """
     scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
-    with Recorder("echo", tier, progress, directory) as record, _pool(workers) as pool:
+    with Recorder("echo", tier, progress, directory, _SEED) as record, _pool(workers) as pool:
         suite = _Suite(scale, record, pool, _folder())
         suite.likelihood()
         suite.controls()
