@@ -68,6 +68,8 @@ class EchoSearch:
     ConfigError
         If an option is not known (the nearest is named), the band is not inside (0, Nyquist), detectors share a name, or a sampled band is
         to be marginalised over the amplitude without a remnant.
+    PriorError
+        If the remnant's search band holds no frequency of the data.
     DataError
         If data cannot be used; see `check_spectra`. Also where abs(d)/S is beyond all measure, as with d and S in different units.
 
