@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -327,7 +328,7 @@ def test_validate_passes_on_the_verdict(sciinf_command: Command, monkeypatch: py
     def outcome(passed: bool) -> Callable[..., SuiteResult]:
         def run(self: Suite, tier: str, *, workers: int, progress: bool, directory: Path | None) -> SuiteResult:
             asked.append((tier, workers))
-            return SuiteResult(self.name, tier, (Verdict("a check", 1.0, 0.5, 10, passed),))
+            return SuiteResult(self.name, tier, (Verdict("a check", 1.0, 0.5, 10, passed),), seed=3)
 
         return run
 
@@ -338,6 +339,7 @@ def test_validate_passes_on_the_verdict(sciinf_command: Command, monkeypatch: py
     monkeypatch.setattr(Suite, "run", outcome(False))
     content = only_json(sciinf_command("validate", "cmb", "--full", "--workers", "2", "--json"))
     assert (content["exit_code"], content["passed"], content["suite"]) == (4, False, "cmb")
+    assert (content["seed"], content["versions"]["python"]) == (3, platform.python_version())
     assert asked == [("quick", 1), ("full", 2)]
     assert sciinf_command("validate", "spine", "--quick", "--full").exit_code == 2
     result = sciinf_command("validate", "spin")

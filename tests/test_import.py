@@ -29,6 +29,24 @@ def test_importing_rooms_stays_light() -> None:
     assert not {"bilby", "cobaya", "camb", "astropy", "jax", "matplotlib", "cosmofit"} & loaded
 
 
+def test_kernels_are_compiled_for_those_who_use_them_only() -> None:
+    """A kernel is compiled when its module loads: seconds where numba's cache is empty."""
+    echo = {f"sciinf.engines.echo.{name}" for name in ("batch_kernels", "draw_kernels", "profile_kernels", "scan_kernels")}
+    assert not echo & modules_after("import sciinf.engines.echo")
+    nested = """
+import numpy as np
+import sciinf
+from sciinf.calibration.analytic import analytic_problem
+sciinf.sample(analytic_problem("NAME").problem, sciinf.Dynesty(n_live=30, engine="compiled"), seed=1, progress=False)
+"""
+    densities = {"sciinf.numerics.prior_densities", "sciinf.numerics.prior_set_density", "sciinf.samplers.compiled.stretch_kernels"}
+    assert not densities & modules_after(nested.replace("NAME", "gauss3"))
+    assert densities & modules_after(nested.replace("NAME", "hole")) == {
+        "sciinf.numerics.prior_densities",
+        "sciinf.numerics.prior_set_density",
+    }
+
+
 def test_every_lazy_name_resolves() -> None:
     for name in sciinf.__all__:
         assert getattr(sciinf, name) is not None

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from sciinf.validation.spine import kill_reports
+from sciinf.validation.spine import SEED, kill_reports
 from sciinf.validation.spine_kills import HEADER
 from sciinf.validation.suite import Recorder
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="at random moments, per sampler")
     parser.add_argument("--json", type=Path, help="write every figure there")
     given = parser.parse_args()
-    with Recorder("kills", "full") as record:
+    with Recorder("kills", "full", seed=SEED) as record:
         reports = dict(kill_reports(given.kills, record))
     record.add(*(report.verdict(label) for label, report in reports.items()))
     record.table("Killed and resumed", HEADER, [report.row(label) for label, report in reports.items()])

@@ -68,9 +68,13 @@ class CompiledProblem:
         """`likelihood_arguments`, and the prior's log-density with its numbers."""
         return *self.likelihood_arguments(), self.prior.log_prior, self.prior.floats, self.prior.ints
 
-    def proposal_arguments(self) -> tuple[Any, ...]:
-        """`likelihood_arguments`, and the prior's cube map and log-density with their numbers."""
-        return *self.likelihood_arguments(), self.prior.transform, self.prior.log_prior, self.prior.floats, self.prior.ints
+    def proposal_arguments(self, *, restricted: bool) -> tuple[Any, ...]:
+        """`likelihood_arguments`; the prior's cube map and log-density with their numbers; and whether a region restricts it.
+
+        Where none does no kernel asks for the density: the cube map stands in its place, and the density is not compiled for nothing.
+        """
+        density = self.prior.log_prior if restricted else self.prior.transform
+        return *self.likelihood_arguments(), self.prior.transform, density, self.prior.floats, self.prior.ints, restricted
 
 
 def check_same(problem: Problem, thetas: NDArray[np.float64], values: NDArray[np.float64]) -> None:

@@ -9,8 +9,9 @@ from numba import float64, int64, types
 
 from sciinf.numerics import prior_codes as codes
 from sciinf.numerics.jit import INTS, LIKELIHOOD, VECTOR, kernel
-from sciinf.numerics.prior_densities import log_density, valid
+from sciinf.numerics.prior_densities import log_density
 from sciinf.numerics.prior_set_layout import FUNCTION, LOG_NORM, PLAIN, WIDTH, numbers_of
+from sciinf.numerics.prior_validity import valid
 
 __all__ = ["log_prior", "term"]
 

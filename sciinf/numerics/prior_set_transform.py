@@ -9,9 +9,9 @@ from numba import float64, int64, types
 
 from sciinf.numerics import prior_codes as codes
 from sciinf.numerics.jit import INTS, LIKELIHOOD, VECTOR, kernel
-from sciinf.numerics.prior_densities import valid
 from sciinf.numerics.prior_quantiles import quantile
 from sciinf.numerics.prior_set_layout import FUNCTION, PLAIN, WIDTH, WIDTH_OF_UNIFORM, numbers_of
+from sciinf.numerics.prior_validity import valid
 from sciinf.numerics.special_beta import beta_quantile_log_odds
 from sciinf.numerics.special_normal import normal_quantile
 

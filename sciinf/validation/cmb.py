@@ -262,7 +262,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         If there is no such tier.
     """
     scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
-    with Recorder("cmb", tier, progress, directory) as record, tempfile.TemporaryDirectory() as folder, _pool(workers) as pool:
+    with Recorder("cmb", tier, progress, directory, _SEED) as record, tempfile.TemporaryDirectory() as folder, _pool(workers) as pool:
         suite = _Suite(scale, record, pool, write_lookalike(folder, seed=1), _real_files(record))
         suite.identity()
         suite.simall()

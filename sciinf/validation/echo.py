@@ -140,7 +140,8 @@ class _Suite:
             self.record.skip("evidence over the whole prior", "in --full and --long")
             return
         with self.record.part("evidence over the whole prior"):
-            verdicts, lines = evidence.whole_prior(self.scale.needle, _SEED, self.workers, self.record.folder("whole-prior"))
+            folder = self.record.folder("whole-prior")
+            verdicts, lines = evidence.whole_prior(self.scale.needle, self.scale.nested_needle, _SEED, self.workers, folder)
             self.record.add(*verdicts)
             heads = ("how", "seeds", "mean ln B", "scatter over seeds", "stated error")
             self.record.table("Published comb at T = 12 s, mode, over the whole prior", heads, lines)
@@ -216,9 +217,12 @@ class _Suite:
                     quiet[phase], row = waveforms.waveform_noise(n_echoes, self.scale.quiet, phase, n_live, _SEED, self.workers, folder)
                     quiet_rows.append(row)
                 found += waveforms.benchmarks(
-                    families, n_echoes, count, phases, n_live, _SEED, self.workers, folder, self.data, quiet
+                    families, n_echoes, count, phases, n_live, _SEED, self.workers, folder, self.data, quiet,
+                    scanned=n_echoes in self.scale.scanned,
                 )  # fmt: skip
-        self.record.add(*(one.verdict() for one in found), *waveforms.bars(found))
+        self.record.add(*(one.verdict() for one in found if one.scans), *waveforms.bars(found))
+        if self.data is not None and any(one.source == "file" for one in found):
+            self.record.add(*waveforms.beside_the_files(found, self.data))
         self.record.table("Benchmarks: medians with 16th and 84th percentile", waveforms.HEADS, [one.row() for one in found])
         if quiet_rows:
             heads = ("N", "phase", "runs", "ln B: median, largest", "published")
@@ -322,7 +326,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         If there is no such tier.
     """
     scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
-    with Recorder("echo", tier, progress, directory) as record, _pool(workers) as pool:
+    with Recorder("echo", tier, progress, directory, _SEED) as record, _pool(workers) as pool:
         suite = _Suite(scale, record, pool, _folder())
         suite.likelihood()
         suite.controls()

@@ -22,14 +22,13 @@ from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import generator
 from sciinf.engines.echo import EchoSearch, check_against_scan, fixed_band_priors, importance_sample, scan
-from sciinf.engines.echo.scan_peaks import climb
-from sciinf.engines.echo.scan_space import SearchSpace
 from sciinf.engines.echo.simulate import comb, inject
 from sciinf.results.posterior import Posterior
 from sciinf.samplers.pools import Workers, open_pool
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
 from sciinf.validation.echo_checks import BAND, COMB, noise
+from sciinf.validation.echo_runs import best_of
 from sciinf.validation.echo_waveforms import benchmark_data, wave_search
 
 __all__ = ["SETS", "hard_set"]
@@ -60,13 +59,7 @@ def _problem(name: str, index: int, seed: int, data_folder: Path | None) -> Prob
 
 def _reached(problem: Problem, posterior: Posterior) -> float:
     """ln L, over the amplitude within its prior, of the best of a run's samples, climbed from as a scan climbs from its cells."""
-    engine = problem.engine
-    assert isinstance(engine, EchoSearch)
-    space = SearchSpace.of(engine, problem.priors)
-    draws: NDArray[np.float64] = posterior.samples[np.argsort(-posterior.log_likelihood)[:1000]]
-    points = np.insert(draws, engine.parameters.index("width") + 1, 1.0, axis=1)  # the amplitude, which is maximised over
-    best = points[int(np.argmax(space.profiles(points)[:, 1]))]
-    return climb(space, best, 3, space.offset_step)[1]
+    return best_of(problem, posterior.samples[np.argsort(-posterior.log_likelihood)[:1000]])[1]
 
 
 @dataclass(frozen=True)

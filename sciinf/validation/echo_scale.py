@@ -42,10 +42,14 @@ class Scale:
         Replicas with a PSD of 1.69 times the true one.
     hard : int
         Runs of each set that is easily missed.
-    needle : int
-        Seeds of the published comb over the whole prior.
+    needle, nested_needle : int
+        Seeds of the published comb over the whole prior: importance sampling, and nested runs beside it. The latter are in "long" alone:
+        they cost minutes, their own scatter hides all but gross faults, and "full" asks the same of them on narrower priors.
     quiet : int
         Noise runs of the benchmarks, for every N and phase.
+    scanned : tuple of int
+        N of the benchmarks with scans beside. At N = 100 a usual and an exhaustive scan take minutes a run: in "long", whose hard sets ask
+        the same of a hundred runs.
     """
 
     draws: int
@@ -64,7 +68,9 @@ class Scale:
     wide_controls: int = 0
     hard: int = 0
     needle: int = 0
+    nested_needle: int = 0
     quiet: int = 0
+    scanned: tuple[int, ...] = (20,)
 
 
 QUICK = Scale(
@@ -82,5 +88,5 @@ LONG = Scale(
     (3, ("mode", "bin"), 2**19, 10),
     {"mode": 300, "bin": 300, "whittle": 300}, 3,
     ((_FAMILIES, 20, 100, ("mode", "bin")), (_FAMILIES, 100, 100, ("mode", "bin")), (_FAMILIES, 150, 100, ("mode", "bin"))), 10,
-    ((2.0, "mode", None), (2.0, "bin", None), (4.0, "mode", None), (4.0, "bin", None)), 100, 300, 100, 8, 50,
+    ((2.0, "mode", None), (2.0, "bin", None), (4.0, "mode", None), (4.0, "bin", None)), 100, 300, 100, 8, 8, 50, (20, 100, 150),
 )  # fmt: skip

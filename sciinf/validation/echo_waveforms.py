@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from sciinf.validation.echo_checks import Phase
 from sciinf.validation.echo_published import NOISE_OF_WAVEFORMS, WAVEFORMS
 from sciinf.validation.echo_runs import best_of
 
-__all__ = ["HEADS", "Scanned", "Waveforms", "bars", "benchmark_data", "benchmarks", "wave_search", "waveform_noise"]
+__all__ = ["HEADS", "Scanned", "Waveforms", "bars", "benchmark_data", "benchmarks", "beside_the_files", "wave_search", "waveform_noise"]
 
 _SNR = {"constant_wall": 11.911, "damped_wall": 10.610, "boltzmann_wall": 13.606, "wide_band": 16.937}
 """SNR of our families: that of the published N = 20 waveforms."""
@@ -35,7 +37,9 @@ HEADS = (
 """Of `Waveforms.row`."""
 
 _SCANNED = 2  # first runs of each with a scan beside
-_SHORT = 0.5  # in ln L: what a scan may fall short of a nested run
+_SHORT = 0.5  # in ln L: what a scan may fall short of an exhaustive one, and of a nested run
+_EXHAUSTIVE = 0.5  # steps of the rule
+_SIGMAS = 4.0
 _MOST_ABOVE: tuple[tuple[int, Phase], ...] = ((100, "mode"), (100, "bin"), (150, "mode"))
 _ABOVE = 0.95
 
@@ -62,9 +66,10 @@ def benchmark_data(family: str, n_echoes: int, folder: Path | None, rng: np.rand
 
 @dataclass(frozen=True)
 class Scanned:
-    """The best ln L of a scan, and ln B by importance sampling about its peaks, with error and status."""
+    """The best ln L of a scan and of an exhaustive one, and ln B by importance sampling about the first's peaks, with error and status."""
 
     best: float
+    exhaustive: float
     log_evidence: float
     error: float
     status: str
@@ -82,7 +87,8 @@ def _scanned(_: Problem, unit: tuple[Problem, int]) -> Scanned:
     drawn = importance_sample(found, seed)
     assert drawn.log_evidence is not None
     assert drawn.log_evidence_error is not None
-    return Scanned(found.log_likelihood, drawn.log_evidence, drawn.log_evidence_error, drawn.status)
+    most = scan(problem.engine, priors=problem.priors, steps=_EXHAUSTIVE).log_likelihood
+    return Scanned(found.log_likelihood, most, drawn.log_evidence, drawn.log_evidence_error, drawn.status)
 
 
 def _scan_all(problems: Sequence[Problem], seed: int, workers: Workers) -> list[Scanned]:
@@ -108,11 +114,11 @@ class Waveforms:
     first : (Problem, theta)
         The first run's, and its best point.
     log_evidence, best : (n,) float64 arrays
-        ln B, and the largest ln L, of each run.
+        ln B of each run, and its largest ln L, the amplitude at its best too.
     quiet : (m,) float64 array
         ln B of noise alone; empty where none was run.
     scans : sequence of Scanned
-        Of the first runs' data.
+        Of the first runs' data; empty where none were scanned.
     """
 
     family: str
@@ -131,9 +137,9 @@ class Waveforms:
         return float(np.mean(self.log_evidence > self.quiet.max())) if len(self.quiet) else math.nan
 
     def verdict(self) -> Verdict:
-        """No nested run has a better comb than the scan of the same data: what a scan starts, and samples from, is the best there is."""
-        short = max(float(best) - one.best for best, one in zip(self.best, self.scans, strict=False))
-        detail = f"largest best ln L of a nested run less that of a scan; bound {_SHORT:g}"
+        """Neither an exhaustive scan nor a nested run has a better comb than the scan of the same data, from which a search starts."""
+        short = max(max(one.exhaustive, float(best)) - one.best for best, one in zip(self.best, self.scans, strict=False))
+        detail = f"best ln L of a scan of half the steps, or of a nested run, less that of the scan, the largest; bound {_SHORT:g}"
         return Verdict(f"{self.family}, N = {self.n_echoes}, {self.phase}: scan", short, None, len(self.scans), short < _SHORT, detail)
 
     def row(self) -> tuple[str, ...]:
@@ -156,9 +162,9 @@ class Waveforms:
 
 def benchmarks(
     families: Sequence[str], n_echoes: int, runs: int, phases: Sequence[Phase], n_live: int, seed: int, workers: Workers,
-    folder: Path | None, data_folder: Path | None, quiet: dict[Phase, NDArray[np.float64]],
+    folder: Path | None, data_folder: Path | None, quiet: dict[Phase, NDArray[np.float64]], *, scanned: bool,
 ) -> list[Waveforms]:  # fmt: skip
-    """``runs`` noise seeds of every family and phase; ``quiet`` is `waveform_noise` by phase, where it was run."""
+    """``runs`` noise seeds of every family and phase; ``quiet`` is `waveform_noise` by phase, where it was run; ``scanned``: with scans."""
     found = []
     for family in families:
         made = [benchmark_data(family, n_echoes, data_folder, generator(seed, f"{family}/{n_echoes}/{i}")) for i in range(runs)]
@@ -169,7 +175,7 @@ def benchmarks(
             best = [best_of(problem, draws) for problem, draws in zip(problems, run.draws, strict=True)]
             first, reached = (problems[0], best[0][0]), np.array([value for _, value in best])
             noise_only = quiet.get(phase, np.empty(0))
-            scans = _scan_all(problems[:_SCANNED], seed, workers)
+            scans = _scan_all(problems[:_SCANNED], seed, workers) if scanned else ()
             found.append(Waveforms(family, n_echoes, phase, made[0][1], first, run.log_evidence, reached, noise_only, scans))
     return found
 
@@ -187,6 +193,33 @@ def bars(found: Sequence[Waveforms]) -> list[Verdict]:
     for one in (by[key] for key in keys if key in by and len(by[key].quiet)):
         name, n, detail = f"constant wall, N = {one.n_echoes}, {one.phase}: above noise", len(one.best), "share of runs; bound 0.95"
         made.append(Verdict(name, one.above, None, n, one.above >= _ABOVE, detail))
+    return made
+
+
+def _best_of_file(folder: Path, family: str, n_echoes: int, phase: Phase) -> NDArray[np.float64]:
+    """Largest ln L of each published run on a waveform, all six parameters sampled."""
+    with gzip.open(folder / "benchmarks" / f"{family}_N{n_echoes:03d}_{phase}.csv.gz", "rt", encoding="utf-8") as stream:
+        return np.array([float(row["maxloglikelihood"]) for row in csv.DictReader(stream)])
+
+
+def beside_the_files(found: Sequence[Waveforms], folder: Path) -> list[Verdict]:
+    """Best ln L of our runs on the published waveforms among those of the published runs, by phase: ranks, family by family.
+
+    The waveforms are the same, the noise is not: it was not published, so that no run can be compared with its like. Published runs that
+    missed their comb lie below ours, which is no fault; hence a bound on one side only.
+    """
+    made = []
+    for phase in sorted({one.phase for one in found if one.source == "file"}):
+        above, variance, n = 0.0, 0.0, 0
+        for one in found:
+            if one.phase == phase and one.source == "file":
+                ours, theirs = one.best[:, None], _best_of_file(folder, one.family, one.n_echoes, phase)[None, :]
+                above += float(np.sum((ours > theirs) + 0.5 * (ours == theirs) - 0.5))
+                variance += ours.size * theirs.size * (ours.size + theirs.size + 1) / 12.0
+                n += ours.size
+        z = above / math.sqrt(variance)
+        detail = "z of the rank sum of our runs' best ln L among the published runs' on the same waveforms in other noise; bound -4"
+        made.append(Verdict(f"benchmarks, {phase}: best ln L beside the published", z, None, n, z > -_SIGMAS, detail))
     return made
 
 

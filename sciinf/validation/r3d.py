@@ -411,7 +411,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         If there is no such tier.
     """
     scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
-    with Recorder("r3d", tier, progress, directory) as record, _workers(workers) as found:
+    with Recorder("r3d", tier, progress, directory, _SEED) as record, _workers(workers) as found:
         checks.quiet()
         suite = _Suite(scale, record, found, open_pool(likelihood.effect_problem(_SEED), found))
         for part in _PARTS:

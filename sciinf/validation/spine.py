@@ -28,9 +28,10 @@ from sciinf.validation.spine_kills import KillReport, can_fork, killed_and_resum
 from sciinf.validation.spine_runs import dask_workers, same_hash
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
 
-__all__ = ["FULL", "LONG", "QUICK", "Scale", "kill_reports", "run"]
+__all__ = ["FULL", "LONG", "QUICK", "SEED", "Scale", "kill_reports", "run"]
 
-_SEED = 20180717
+SEED = 20180717
+"""Master seed of every part."""
 _ALL = ("gauss3", "gauss10", "eggbox", "shells4", "funnel5", "hole", "plateau", "prior")
 _HEADER = ("run", "log Z", "mean shift", "scatter", "stated", "mean pull", "rms pull", "ESS", "calls")
 _SBC = Emcee(n_walkers=32, moves="de")
@@ -113,7 +114,7 @@ class _Spine:
         with self.record.part(f"{known.name}, {name}"):
             problems = [known.problem] * self.scale.seeds
             folder = self.record.folder(f"{known.name}-{name.replace(' ', '-')}")
-            return campaign_over(problems, settings, _SEED, workers=self.workers, directory=folder, n_draws=n_draws)
+            return campaign_over(problems, settings, SEED, workers=self.workers, directory=folder, n_draws=n_draws)
 
     def nested(self, known: AnalyticProblem, name: str, settings: Dynesty) -> Campaign:
         """Evidence, moments and, for a constant likelihood, the prior, by dynesty."""
@@ -154,7 +155,7 @@ class _Spine:
                 with self.record.part(label):
                     self.record.add(
                         *checks.agreement(
-                            label, results[first], results[second], seed=_SEED, classify=first == "dynesty static" and second == "emcee"
+                            label, results[first], results[second], seed=SEED, classify=first == "dynesty static" and second == "emcee"
                         )
                     )
         self.record.table(f"Evidences, {self.scale.seeds} seeds", _HEADER, self.rows)
@@ -182,7 +183,7 @@ class _Spine:
                 workers |= through_dask
             for name, settings in samplers.items():
                 with self.record.part(f"hashes, {name}"):
-                    self.record.add(same_hash(f"hole, {name}", problem, settings, workers, seed=_SEED))
+                    self.record.add(same_hash(f"hole, {name}", problem, settings, workers, seed=SEED))
         if not self.scale.kills:
             self.record.skip("killed and resumed", "runs in --full and --long")
             return
@@ -199,7 +200,7 @@ class _Spine:
         """A calibration campaign over the straight line."""
         with self.record.part(f"SBC, {name}"):
             folder = self.record.folder(f"sbc-{name.replace(' ', '-')}")
-            return campaign(problem, self.scale.replicas, _SEED, _SBC, workers=self.workers, directory=folder)
+            return campaign(problem, self.scale.replicas, SEED, _SBC, workers=self.workers, directory=folder)
 
     def calibration(self) -> None:
         """Healthy replicas pass all tests; with enough of them, broken ones must fail."""
@@ -211,7 +212,7 @@ class _Spine:
         }
         verdicts = [*found.verdicts, coverage.test(healthy.ranks, healthy.names).verdict]
         self.record.add_renamed("line, emcee", [dataclasses.replace(v, figure=figures.get(v.name, "")) for v in verdicts])
-        self.record.add_renamed("line, emcee", coverage.tarp(healthy.draws, healthy.theta, generator(_SEED, "tarp")).verdicts)
+        self.record.add_renamed("line, emcee", coverage.tarp(healthy.draws, healthy.theta, generator(SEED, "tarp")).verdicts)
         rows = [_sbc_row("healthy", found)]
         if not self.scale.controls:
             self.record.skip("negative controls", "need 300 replicas: they run in --full and --long")
@@ -245,7 +246,7 @@ def kill_reports(kills: int, record: Recorder) -> Iterator[tuple[str, KillReport
     for name, (target, settings) in _TO_KILL.items():
         with record.part(f"kills, {name}"):
             problem = analytic_problem(target).problem
-            yield f"{target}, {name}", killed_and_resumed(problem, settings, kills=kills, seed=_SEED)
+            yield f"{target}, {name}", killed_and_resumed(problem, settings, kills=kills, seed=SEED)
 
 
 def static_settings(name: str, n_live: int) -> Dynesty:
@@ -301,7 +302,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         If there is no such tier.
     """
     scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
-    with Recorder("spine", tier, progress, directory) as record, _pool(workers) as pool:
+    with Recorder("spine", tier, progress, directory, SEED) as record, _pool(workers) as pool:
         suite = _Spine(scale, record, pool)
         suite.problems()
         suite.runs()

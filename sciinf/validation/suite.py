@@ -57,7 +57,7 @@ def check_tier(tier: str) -> Tier:
 
 def _versions() -> dict[str, str]:
     """What the figures were made with."""
-    packages = ("numpy", "scipy", "numba", "dynesty", "emcee")
+    packages = ("numpy", "scipy", "numba", "dynesty", "emcee", "h5py")
     return {"sciinf": sciinf.__version__, "python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
@@ -97,6 +97,8 @@ class SuiteResult:
         Figures behind the verdicts.
     seconds : float
         Wall time.
+    seed : int, optional
+        Master seed, from which every part draws its own streams; None where nothing is drawn.
     """
 
     suite: str
@@ -105,6 +107,7 @@ class SuiteResult:
     skipped: tuple[Skipped, ...] = ()
     tables: tuple[Table, ...] = ()
     seconds: float = 0.0
+    seed: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -119,6 +122,7 @@ class SuiteResult:
             "passed": self.passed,
             "seconds": round(self.seconds, 1),
             "versions": _versions(),
+            "seed": self.seed,
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             "skipped": [{"name": item.name, "reason": item.reason} for item in self.skipped],
             "tables": [{"title": t.title, "header": list(t.header), "rows": [list(row) for row in t.rows]} for t in self.tables],
@@ -154,6 +158,8 @@ class Recorder:
         Show a progress line on a terminal.
     directory : Path, optional
         Where figures and campaigns go; made when first needed.
+    seed : int, optional
+        The suite's master seed, for the record.
 
     Examples
     --------
@@ -168,6 +174,7 @@ class Recorder:
     tier: str
     progress: bool = True
     directory: Path | None = None
+    seed: int | None = None
     _verdicts: list[Verdict] = field(default_factory=list)
     _skipped: list[Skipped] = field(default_factory=list)
     _tables: list[Table] = field(default_factory=list)
@@ -238,4 +245,4 @@ class Recorder:
     def result(self) -> SuiteResult:
         """What was recorded so far."""
         seconds = time.monotonic() - self._started
-        return SuiteResult(self.suite, self.tier, tuple(self._verdicts), tuple(self._skipped), tuple(self._tables), seconds)
+        return SuiteResult(self.suite, self.tier, tuple(self._verdicts), tuple(self._skipped), tuple(self._tables), seconds, self.seed)

@@ -143,7 +143,7 @@ def searched(
 
 
 def test_rows_and_bars_of_the_waveforms() -> None:
-    scans = (waveforms.Scanned(40.0, 15.0, 0.02, "ok"), waveforms.Scanned(41.0, 16.0, 0.02, "not_converged"))
+    scans = (waveforms.Scanned(40.0, 40.2, 15.0, 0.02, "ok"), waveforms.Scanned(41.0, 39.0, 16.0, 0.02, "not_converged"))
     few = searched([14.0, 16.4], [], scans)
     row = dict(zip(waveforms.HEADS, few.row(), strict=True))
     assert row["ln B, nested"] == "14.00, 16.40"
@@ -153,11 +153,28 @@ def test_rows_and_bars_of_the_waveforms() -> None:
     assert few.row()[5] == "24.60 [18.0, 30.5] (z -1.7)"
     assert few.verdict().passed  # 39.0 against 40.0 and 41.4 against 41.0
     assert not searched([14.0, 16.6], [], scans).verdict().passed  # 41.6 against 41.0: a comb that the scan has not seen
+    assert not searched([14.0, 14.0], [], (waveforms.Scanned(40.0, 40.6, 15.0, 0.02, "ok"),)).verdict().passed  # an exhaustive scan has
     assert waveforms.bars([few]) == []
     loud = searched([5.0] * 19 + [-2.0], [-1.0, -3.0], (), "constant_wall")
     assert loud.above == 0.95
     assert [v.passed for v in waveforms.bars([loud])] == [True]
     assert not waveforms.bars([searched([5.0] * 18 + [-2.0] * 2, [-1.0], (), "constant_wall")])[0].passed
+
+
+def test_the_best_ln_l_among_that_of_the_published_runs(tmp_path: Path) -> None:
+    """Ranks by hand: 39 is above one of two values and 41.4 above both, so that the sum of (above - 1/2) is 0 + 1 = 1."""
+    (tmp_path / "benchmarks").mkdir()
+    with gzip.open(tmp_path / "benchmarks" / "wide_band_N100_mode.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write("i,logB,maxloglikelihood\n0,20.0,38.0\n1,22.0,40.0\n")
+    (one,) = waveforms.beside_the_files([searched([14.0, 16.4], [], ())], tmp_path)
+    assert (one.name, one.n, one.passed) == ("benchmarks, mode: best ln L beside the published", 2, True)
+    assert one.statistic == pytest.approx(1.0 / math.sqrt(2 * 2 * 5 / 12.0))
+    with gzip.open(tmp_path / "benchmarks" / "wide_band_N100_mode.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write("i,maxloglikelihood\n" + "".join(f"{i},{48.0 + 0.1 * i}\n" for i in range(100)))
+    few, many = searched([14.0, 16.4], [], ()), searched([14.0 + 0.01 * i for i in range(7)], [], ())
+    assert waveforms.beside_the_files([few], tmp_path)[0].passed  # two runs below all of a hundred are 2.4 sigma
+    assert not waveforms.beside_the_files([many], tmp_path)[0].passed  # seven of them 4.5
+    assert waveforms.beside_the_files([replace(few, source="own")], tmp_path) == []
 
 
 def test_pictures() -> None:
@@ -215,11 +232,19 @@ def test_quadrature_of_a_known_integral() -> None:
 
 
 def test_the_best_of_a_run_is_climbed_to() -> None:
-    problem = Problem(Gaussian(), Gaussian().default_priors(), name="Gaussian")
-    draws = np.random.default_rng(1).normal(0.4, 0.1, size=(50, 3))
+    """As high as the truth with its amplitude, from points about it; the marginalised ln L there is lower by the amplitude's prior."""
+    problem = runs.published_search(12, "mode", 0, 1)[0]
+    assert isinstance(problem.engine, EchoSearch)
+    truth = np.array([checks.COMB["spacing"], checks.COMB["offset_hz"], checks.COMB["width"]])
+    rng = np.random.default_rng(1)
+    draws = truth * (1.0 + rng.normal(size=(50, 3)) * [2e-4, 2e-2, 0.1])
     theta, value = runs.best_of(problem, draws)
-    assert value > -1e-3
-    assert theta == pytest.approx([0.4, 0.4, 0.4], abs=0.01)
+    at_truth = replace(problem.engine, amplitude="sampled").log_likelihood(np.append(truth, checks.COMB["amplitude"]))
+    assert value > at_truth
+    assert value == pytest.approx(problem.engine.maximise_amplitude(theta)[1], abs=1e-9)
+    assert value > max(problem.engine.maximise_amplitude(draw)[1] for draw in draws)
+    # sqrt(2 pi) / (10 sqrt(E)) of the prior U(0, 10), E = (SNR / A)^2 = (16.3 / 0.077)^2, is exp(-6.7); I0 leaves K_n of order one more
+    assert 5.5 < value - problem.log_likelihood(theta) < 7.5
 
 
 def test_the_suite_runs_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

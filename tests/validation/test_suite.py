@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -18,7 +20,7 @@ GOOD, BAD = Verdict("good", 0.1, 0.5, 10, True), Verdict("bad", 9.0, 1e-9, 10, F
 
 
 def recorded() -> SuiteResult:
-    with Recorder("example", "quick", progress=False) as record:
+    with Recorder("example", "quick", progress=False, seed=7) as record:
         record.add(GOOD)
         record.skip("slow part", "runs in --full")
         record.table("Figures", ["a", "b"], [["1", "2"]])
@@ -29,7 +31,9 @@ def test_to_dict_is_json_and_text_says_it_all() -> None:
     result = recorded()
     stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert stored["passed"] is True
-    assert {"sciinf", "python", "dynesty", "emcee"} <= set(stored["versions"])
+    assert {"sciinf", "python", "numpy", "scipy", "numba", "dynesty", "emcee", "h5py"} == set(stored["versions"])
+    assert all(value[0].isdigit() for value in stored["versions"].values())
+    assert stored["seed"] == 7
     assert stored["verdicts"][0]["name"] == "good"
     assert stored["skipped"] == [{"name": "slow part", "reason": "runs in --full"}]
     assert stored["tables"] == [{"title": "Figures", "header": ["a", "b"], "rows": [["1", "2"]]}]
@@ -54,6 +58,27 @@ def test_a_control_passes_when_it_was_caught_and_fails_when_not() -> None:
     assert (caught.passed, caught.name, caught.detail) == (True, "fault (control)", "must fail; caught by bad")
     assert (missed.passed, missed.detail) == (False, "must fail, and was not caught")
     assert (plain.passed, plain.name) == (False, "plain: bad")
+
+
+@pytest.mark.parametrize("name", sorted(suites()))
+def test_every_suite_records_its_seed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(suites()[name].module)
+    made: list[Recorder] = []
+
+    class StoppedError(Exception):
+        """Nothing of the suite need run."""
+
+    def recorder(*given: Any, **named: Any) -> Recorder:
+        made.append(Recorder(*given, **named))
+        raise StoppedError
+
+    monkeypatch.setattr(module, "Recorder", recorder)
+    with pytest.raises(StoppedError):
+        suites()[name].run("quick", progress=False)
+    seed = vars(module).get("SEED", vars(module).get("_SEED"))
+    assert isinstance(seed, int)
+    assert made[0].seed == seed
+    assert made[0].result().to_dict()["seed"] == made[0].seed
 
 
 def test_unknown_tier() -> None:

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from sciinf.core.errors import ConfigError, LikelihoodError
 from sciinf.core.priors import LogUniform
-from sciinf.engines.echo import kernels
 
 if TYPE_CHECKING:
     from sciinf.engines.echo.model import EchoSearch
@@ -27,12 +26,14 @@ def profile(engine: EchoSearch, theta: ArrayLike) -> tuple[float, float]:
     LikelihoodError
         If theta is outside the domain.
     """
+    from sciinf.engines.echo.profile_kernels import shapes_many, sums_many
+
     engine.named(theta)
     packed = engine.compiled()
     row = np.array(theta, dtype=np.float64).reshape(1, -1)
     work = np.empty(packed.workspace_size)
-    best = float(kernels.sums_many(row, packed.floats, packed.ints, work)[0, 1])
-    return best, float(kernels.shapes_many(row, packed.floats, packed.ints, work, np.array([[best]]))[0, 0])
+    best = float(sums_many(row, packed.floats, packed.ints, work)[0, 1])
+    return best, float(shapes_many(row, packed.floats, packed.ints, work, np.array([[best]]))[0, 0])
 
 
 def draw_amplitude(engine: EchoSearch, posterior: Posterior, rng: np.random.Generator) -> Posterior:
@@ -60,6 +61,9 @@ def draw_amplitude(engine: EchoSearch, posterior: Posterior, rng: np.random.Gene
     LikelihoodError
         If a sample is outside the engine's domain.
     """
+    from sciinf.engines.echo.draw_kernels import draws_many
+    from sciinf.engines.echo.profile_kernels import shapes_many
+
     prior = engine.amplitude_prior
     if prior is None:
         raise ConfigError("draw_amplitude restores a marginalised amplitude, and this engine samples it: the posterior has it")
@@ -67,10 +71,10 @@ def draw_amplitude(engine: EchoSearch, posterior: Posterior, rng: np.random.Gene
         raise ConfigError(f"the posterior's parameters are {posterior.names}, the engine's are {engine.parameters}")
     packed, rows = engine.compiled(), np.array(posterior.samples)
     work, log_uniform = np.empty(packed.workspace_size), int(isinstance(prior, LogUniform))
-    amplitude = kernels.draws_many(rows, packed.floats, packed.ints, work, rng.uniform(size=len(rows)), prior.low, prior.high, log_uniform)
+    amplitude = draws_many(rows, packed.floats, packed.ints, work, rng.uniform(size=len(rows)), prior.low, prior.high, log_uniform)
     if not np.all(np.isfinite(amplitude)):
         raise LikelihoodError(f"EchoSearch: sample {int(np.argmin(np.isfinite(amplitude)))} of the posterior is outside the domain")
-    log_likelihood = kernels.shapes_many(rows, packed.floats, packed.ints, work, amplitude.reshape(-1, 1))[:, 0]
+    log_likelihood = shapes_many(rows, packed.floats, packed.ints, work, amplitude.reshape(-1, 1))[:, 0]
     at = posterior.names.index("width") + 1
     sampled = replace(engine, amplitude="sampled")
     samples = np.insert(rows, at, amplitude, axis=1)

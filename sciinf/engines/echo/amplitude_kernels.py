@@ -354,7 +354,7 @@ def log_marginal(work, start, count, gaussian, low, high, log_uniform):
     return _by_panels(work, start, count, gaussian, low, high, log_uniform) if math.isnan(value) else value
 
 
-@kernel(float64(VECTOR, int64, int64, int64, float64, float64, int64, float64))
+@inline_kernel
 def quantile(work, start, count, gaussian, low, high, log_uniform, share):
     """Amplitude below which ``share`` of its posterior lies: cumulative Simpson sums over 512 cells, linear in the density within one."""
     if work[E_SUM] <= 0.0:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import float64, int64
+from numba import int64
 
-from sciinf.engines.echo.amplitude_kernels import log_marginal, log_shape, maximum, quantile
-from sciinf.engines.echo.condensed_kernels import BINS, E_SUM, LIMIT, N_KEPT, PADDING, TEETH, X_SUM
+from sciinf.engines.echo.amplitude_kernels import log_marginal
+from sciinf.engines.echo.condensed_kernels import BINS, E_SUM, N_KEPT, PADDING, TEETH, X_SUM
 from sciinf.numerics.bessel import log_i0
-from sciinf.numerics.jit import INTS, LIKELIHOOD, LIKELIHOOD_MANY, MATRIX, VECTOR, kernel
+from sciinf.numerics.jit import INTS, LIKELIHOOD, VECTOR, kernel
 
 KERNEL_VERSION = "1"
 
@@ -156,52 +156,3 @@ def echo(theta, floats, ints, work):
             for i in range(N_SUMS + 2 * ints[N_DETECTORS], N_SUMS + 2 * ints[N_DETECTORS] + count):
                 value += log_i0(amplitude * work[i])
     return value
-
-
-@kernel(LIKELIHOOD_MANY)
-def echo_many(thetas, floats, ints, work):
-    """`echo` of each row."""
-    out = np.empty(thetas.shape[0])
-    for j in range(thetas.shape[0]):
-        out[j] = echo(thetas[j], floats, ints, work)
-    return out
-
-
-@kernel(MATRIX(MATRIX, VECTOR, INTS, VECTOR))
-def sums_many(thetas, floats, ints, work):
-    """Per row: E, the amplitude of the largest ln L, teeth and bins of the comb; NaN outside the domain."""
-    out = np.full((thetas.shape[0], 4), math.nan)
-    for j in range(thetas.shape[0]):
-        count = collect(thetas[j], floats, ints, work)
-        if count >= 0:
-            gaussian = 1 if ints[PHASE] == WHITTLE else 0
-            out[j, 0] = work[E_SUM]
-            out[j, 1] = maximum(work, N_SUMS + 2 * ints[N_DETECTORS], count, gaussian, 1e-13)
-            out[j, 2], out[j, 3] = work[TEETH], work[BINS]
-    return out
-
-
-@kernel(MATRIX(MATRIX, VECTOR, INTS, VECTOR, MATRIX))
-def shapes_many(thetas, floats, ints, work, amplitudes):
-    """ln L of each row of ``thetas`` at the amplitudes in the same row."""
-    out = np.empty(amplitudes.shape)
-    for j in range(thetas.shape[0]):
-        count = collect(thetas[j], floats, ints, work)
-        gaussian = 1 if ints[PHASE] == WHITTLE else 0
-        work[LIMIT] = -1.0
-        for i in range(amplitudes.shape[1]):
-            out[j, i] = math.nan if count < 0 else log_shape(work, N_SUMS + 2 * ints[N_DETECTORS], count, gaussian, amplitudes[j, i])
-    return out
-
-
-@kernel(VECTOR(MATRIX, VECTOR, INTS, VECTOR, VECTOR, float64, float64, int64))
-def draws_many(thetas, floats, ints, work, shares, low, high, log_uniform):
-    """Per row: the amplitude below which ``shares`` of its posterior lies, with its prior uniform (in ln A) on [low, high]."""
-    out = np.empty(thetas.shape[0])
-    for j in range(thetas.shape[0]):
-        count = collect(thetas[j], floats, ints, work)
-        gaussian = 1 if ints[PHASE] == WHITTLE else 0
-        out[j] = math.nan
-        if count >= 0:
-            out[j] = quantile(work, N_SUMS + 2 * ints[N_DETECTORS], count, gaussian, low, high, log_uniform, shares[j])
-    return out

@@ -68,6 +68,8 @@ class EchoSearch:
     ConfigError
         If an option is not known (the nearest is named), the band is not inside (0, Nyquist), detectors share a name, or a sampled band is
         to be marginalised over the amplitude without a remnant.
+    PriorError
+        If the remnant's search band holds no frequency of the data.
     DataError
         If data cannot be used; see `check_spectra`. Also where abs(d)/S is beyond all measure, as with d and S in different units.
 
@@ -203,9 +205,11 @@ class EchoSearch:
 
     def log_likelihood_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ln L (n,) of each row of ``thetas`` (n, n_parameters), equal to the single value to the bit."""
+        from sciinf.engines.echo.batch_kernels import echo_many
+
         packed = self._compiled
         rows = self._theta(thetas, 2)
-        return np.asarray(kernels.echo_many(rows, packed.floats, packed.ints, np.empty(packed.workspace_size)))
+        return np.asarray(echo_many(rows, packed.floats, packed.ints, np.empty(packed.workspace_size)))
 
     def compiled(self) -> CompiledLikelihood:
         """The kernel and its packed data."""
@@ -334,8 +338,10 @@ class EchoSearch:
 
     def derived_many(self, thetas: NDArray[np.float64]) -> NDArray[np.float64]:
         """`derived_names` at each row of ``thetas`` (n, n_parameters): (n, 5); a marginalised amplitude at its maximum."""
+        from sciinf.engines.echo.profile_kernels import sums_many
+
         packed, rows = self._compiled, self._theta(thetas, 2)
-        sums = kernels.sums_many(rows, packed.floats, packed.ints, np.empty(packed.workspace_size))
+        sums = sums_many(rows, packed.floats, packed.ints, np.empty(packed.workspace_size))
         amplitude = rows[:, self.parameters.index("amplitude")] if self.amplitude_prior is None else sums[:, 1]
         if self.amplitude_prior is not None:
             amplitude = np.clip(amplitude, self.amplitude_prior.low, self.amplitude_prior.high)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from sciinf.core.errors import ConfigError, nearest_names, shown
+from sciinf.core.errors import ConfigError, PriorError, nearest_names, shown
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines.echo.data import Psd, Spectrum
 from sciinf.engines.echo.priors import Remnant
@@ -52,6 +52,8 @@ def checked_band(engine: EchoSearch) -> Band:
     ------
     ConfigError
         If a fixed band is not inside (0, Nyquist), or a sampled one is to be marginalised over the amplitude without a remnant.
+    PriorError
+        If the remnant's search band holds no frequency of the data.
     """
     if isinstance(engine.band, str):
         if engine.band != "sampled":
@@ -62,6 +64,13 @@ def checked_band(engine: EchoSearch) -> Band:
             raise ConfigError(
                 "EchoSearch: the amplitude's prior needs the band of the search, and a sampled band needs the remnant for it: "
                 'EchoSearch(..., amplitude="marginalised", remnant=Remnant(spin, mass_detector_frame)), or give band=(f_min, f_max)'
+            )
+        if engine.remnant is not None and engine.band_limits[0] >= engine.band_limits[1]:
+            (low, high), unit = engine.remnant.search_band, "1/M" if engine.remnant.is_dimensionless else "Hz"
+            raise PriorError(
+                f"EchoSearch: the remnant's search band, {low:.6g} to {high:.6g} {unit} (f_RD = {engine.remnant.ringdown_frequency:.6g} "
+                f"{unit}), is empty or above the Nyquist frequency, {engine.nyquist:.6g} {unit}. Check the mass (a lighter remnant has a "
+                "higher band), or give band=(f_min, f_max)"
             )
         return engine.band
     try:

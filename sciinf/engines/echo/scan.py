@@ -177,7 +177,8 @@ def scan(
     n_phase : int
         Phase shifts tried per detector after the first.
     n_refine, n_peaks : int
-        Cells evaluated exactly, and how many distinct ones of them are maximised.
+        Cells evaluated exactly, and how many distinct ones of them are maximised at most. In a sampled band the result may hold more
+        peaks than ``n_peaks``: other runs of a comb's teeth are peaks of their own.
 
     Returns
     -------
@@ -196,7 +197,8 @@ def scan(
     the same over the number of teeth in the band: the last tooth moves by one step (derived here). Per width a tooth's share in ln L
     is tabulated over its centre, at amplitudes in ratios of 1.45, and combs are sums over the table; in a sampled band over the best
     run of at least ten teeth. Memory is that of the tables, about 16 B per amplitude and step of the offset in the band, and of the map:
-    below 100 MB at T = 52 s. The best cells are evaluated exactly, and the distinct ones that could be best maximised by simplices.
+    below 100 MB at T = 52 s. The best cells are evaluated exactly, and the distinct ones that could be best maximised by simplices; in
+    a sampled band the other runs of their teeth, divided by a rise of 2 in ln L along the teeth, follow as peaks.
 
     Examples
     --------

@@ -26,6 +26,7 @@ def peaks_of(search: SearchSpace, table: ToothTables, n_refine: int, n_peaks: in
     """Peaks (n, n_parameters) of the engine with its amplitude as a parameter, best first, and their ln L.
 
     The best ``n_refine`` cells of ``table`` are evaluated exactly, thinned to distinct ones, and at most ``n_peaks`` of them maximised.
+    In a sampled band the other runs of the teeth of the good ones come beside them.
     """
     cells = np.concatenate(table.cells)
     cells = cells[np.argsort(-cells[:, 2], kind="stable")[:n_refine]]

@@ -10,9 +10,9 @@ import math
 
 import numba
 
-from sciinf.numerics.jit import FUNCTION, INTS, MATRIX, VECTOR, inline_kernel, kernel
+from sciinf.numerics.jit import FUNCTION, INTS, VECTOR, inline_kernel
 
-__all__ = ["CALLS", "FINITE", "MINUS_INF", "NOT_A_NUMBER", "PLUS_INF", "REJECTED", "TARGET", "kind_of", "log_posteriors"]
+__all__ = ["CALLS", "FINITE", "MINUS_INF", "NOT_A_NUMBER", "PLUS_INF", "REJECTED", "TARGET", "kind_of"]
 
 CALLS, MINUS_INF, REJECTED = 0, 1, 2
 """Places in ``counts``, as `sciinf.core.counters` has them."""
@@ -34,31 +34,3 @@ def kind_of(value, reject_nan):
     if value == math.inf:
         return PLUS_INF
     return REJECTED if reject_nan else NOT_A_NUMBER
-
-
-@kernel(numba.int64(*TARGET, FUNCTION, VECTOR, INTS, MATRIX, MATRIX, INTS))
-def log_posteriors(function, floats, ints, work, point, places, reject_nan, prior, prior_floats, prior_ints, thetas, out, counts):
-    """(ln L, ln prior) of each row of ``thetas`` into ``out`` (n, 2); -inf both where the prior is zero or has a pole.
-
-    Returns
-    -------
-    int
-        -1, or the row whose likelihood is NaN or +inf, behind which nothing is evaluated.
-    """
-    for i in range(thetas.shape[0]):
-        density, value = prior(thetas[i], prior_floats, prior_ints, work), -math.inf
-        if math.isfinite(density):
-            for k in range(places.size):
-                point[places[k]] = thetas[i, k]
-            counts[CALLS] += 1
-            value = function(point, floats, ints, work)
-            kind = kind_of(value, reject_nan)
-            if kind > REJECTED:
-                return i
-            if kind != FINITE:
-                counts[kind] += 1
-                value = -math.inf
-        else:
-            density = -math.inf
-        out[i, 0], out[i, 1] = value, density
-    return -1

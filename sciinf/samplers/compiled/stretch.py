@@ -15,7 +15,6 @@ from sciinf.core.compiled_problem import CompiledProblem, check_same
 from sciinf.core.problem import Problem
 from sciinf.samplers.compiled import stretch_kernels as kernels
 from sciinf.samplers.compiled.choice import wrong_value
-from sciinf.samplers.compiled.posterior_kernels import log_posteriors
 from sciinf.samplers.settings import Emcee
 
 __all__ = ["CompiledEnsemble"]
@@ -92,7 +91,7 @@ class CompiledEnsemble:
         """
         compiled, points = self._compiled, np.array(coords, dtype=np.float64, order="C")
         blobs, counts = np.empty((len(points), 2)), np.zeros(3, dtype=np.int64)
-        row = log_posteriors(*compiled.posterior_arguments(), points, blobs, counts)
+        row = kernels.log_posteriors(*compiled.posterior_arguments(), points, blobs, counts)
         self._problem.add_counts(counts)
         if row >= 0:
             raise wrong_value(self._problem, points[row])

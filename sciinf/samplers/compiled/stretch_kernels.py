@@ -18,7 +18,7 @@ from sciinf.numerics.jit import FUNCTION, INTS, MATRIX, VECTOR, inline_kernel, k
 from sciinf.numerics.legacy_random import WORDS, bounded, gaussian, shuffle, uniform
 from sciinf.samplers.compiled.posterior_kernels import CALLS, FINITE, REJECTED, TARGET, kind_of
 
-__all__ = ["DIFFERENTIAL_EVOLUTION", "FINISHED", "STRETCH", "TIE", "WRONG_VALUE", "steps"]
+__all__ = ["DIFFERENTIAL_EVOLUTION", "FINISHED", "STRETCH", "TIE", "WRONG_VALUE", "log_posteriors", "steps"]
 
 STRETCH, DIFFERENTIAL_EVOLUTION = 0, 1
 FINISHED, TIE, WRONG_VALUE = 0, 1, 2
@@ -27,6 +27,34 @@ FINISHED, TIE, WRONG_VALUE = 0, 1, 2
 _STRETCH_SCALE = 2.0  # emcee's defaults
 _SPREAD = 1.0e-5
 _CUBE = numba.types.Array(numba.float64, 3, "C")
+
+
+@kernel(numba.int64(*TARGET, FUNCTION, VECTOR, INTS, MATRIX, MATRIX, INTS))
+def log_posteriors(function, floats, ints, work, point, places, reject_nan, prior, prior_floats, prior_ints, thetas, out, counts):
+    """(ln L, ln prior) of each row of ``thetas`` into ``out`` (n, 2); -inf both where the prior is zero or has a pole.
+
+    Returns
+    -------
+    int
+        -1, or the row whose likelihood is NaN or +inf, behind which nothing is evaluated.
+    """
+    for i in range(thetas.shape[0]):
+        density, value = prior(thetas[i], prior_floats, prior_ints, work), -math.inf
+        if math.isfinite(density):
+            for k in range(places.size):
+                point[places[k]] = thetas[i, k]
+            counts[CALLS] += 1
+            value = function(point, floats, ints, work)
+            kind = kind_of(value, reject_nan)
+            if kind > REJECTED:
+                return i
+            if kind != FINITE:
+                counts[kind] += 1
+                value = -math.inf
+        else:
+            density = -math.inf
+        out[i, 0], out[i, 1] = value, density
+    return -1
 
 
 @inline_kernel

@@ -24,7 +24,7 @@ __all__ = ["CompiledAxisSlices", "CompiledRandomSlices", "CompiledRandomWalk", "
 
 def target_of(problem: Problem, compiled: CompiledProblem) -> tuple[Any, ...]:
     """The first arguments of every kernel that proposes: likelihood, prior, and whether a region restricts it."""
-    return *compiled.proposal_arguments(), problem.priors.is_constrained
+    return compiled.proposal_arguments(restricted=problem.priors.is_constrained)
 
 
 def _problem_of(likelihood: Any) -> Problem:

@@ -206,6 +206,13 @@ def test_priors_of_the_engine() -> None:
         EchoSearch(gaussian_noise(WHITE, 0.5, DT, np.random.default_rng(1)), band=BAND).default_priors()
 
 
+@pytest.mark.parametrize("amplitude", ["sampled", "marginalised"])
+def test_a_remnant_without_a_band_says_so_in_hz(amplitude: Any) -> None:
+    """At 400 solar masses f_RD is 42 Hz, and the search begins at 50."""
+    with pytest.raises(PriorError, match=r"50 to 46\.\d+ Hz \(f_RD = 42\.\d+ Hz\), is empty .* lighter remnant .* band=\(f_min, f_max\)"):
+        EchoSearch(noise(), amplitude=amplitude, remnant=Remnant(0.67, 400.0))
+
+
 # ---- theta ----
 
 

@@ -17,7 +17,8 @@ from sciinf.core.prior_base import Fixed
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import LogUniform, Uniform
 from sciinf.engines import echo
-from sciinf.engines.echo import EchoSearch, Psd, Remnant, Spectrum, check_against_scan, importance_sample, kernels
+from sciinf.engines.echo import EchoSearch, Psd, Remnant, Spectrum, check_against_scan, importance_sample
+from sciinf.engines.echo.profile_kernels import shapes_many, sums_many
 from sciinf.engines.echo.scan import ScanResult, scan
 from sciinf.engines.echo.scan_kernels import LEAST_TEETH, sweep, tooth_scores, tooth_sums
 from sciinf.engines.echo.scan_peaks import _valleys
@@ -250,8 +251,8 @@ def test_exhaustive_scan_against_a_dense_grid(phase: str) -> None:
     packed = sampled.compiled()
     rows = np.insert(grid, 3, 1.0, axis=1)
     work = np.empty(packed.workspace_size)
-    best = np.ascontiguousarray(kernels.sums_many(rows, packed.floats, packed.ints, work)[:, 1:2])
-    dense = kernels.shapes_many(rows, packed.floats, packed.ints, work, best)[:, 0]
+    best = np.ascontiguousarray(sums_many(rows, packed.floats, packed.ints, work)[:, 1:2])
+    dense = shapes_many(rows, packed.floats, packed.ints, work, best)[:, 0]
     assert result.log_likelihood >= dense.max()
     assert 4.0 <= result.theta[0] <= 6.0
 
