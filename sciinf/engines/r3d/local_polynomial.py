@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
+from sciinf.engines.r3d import local_kernels
 from sciinf.engines.r3d.columns import listed
 
 __all__ = ["Side", "SideFit", "fit_side", "kernel_weights", "side_of"]
@@ -23,12 +25,7 @@ SIDES = {1: "plus", -1: "minus"}
 
 def kernel_weights(name: str, u: FloatArray) -> FloatArray:
     """K(u): (1 - abs u)+, 3/4 (1 - u^2)+, or 1/2 on the closed interval abs u <= 1; each integrates to 1 over the line."""
-    distance = np.abs(u)
-    if name == "triangular":
-        return np.asarray(np.maximum(1.0 - distance, 0.0))
-    if name == "epanechnikov":
-        return np.asarray(0.75 * np.maximum(1.0 - distance * distance, 0.0))
-    return np.asarray(np.where(distance <= 1.0, 0.5, 0.0))
+    return np.asarray(local_kernels.kernel_values(u, local_kernels.KERNELS[name]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +40,11 @@ class Side:
         Their places among all units.
     x : (n_side,) float64 array
         Running variable less the cutoff.
-    labels : (n_side,) array
-        Names, for messages.
     """
 
     sign: int
     rows: IntArray
     x: FloatArray
-    labels: NDArray[Any]
 
     @property
     def name(self) -> str:
@@ -58,10 +52,10 @@ class Side:
         return SIDES[self.sign]
 
 
-def side_of(x: FloatArray, sign: int, labels: NDArray[Any]) -> Side:
+def side_of(x: FloatArray, sign: int) -> Side:
     """The side of ``sign`` among all units; a unit exactly at the cutoff is on the plus side."""
     rows = np.flatnonzero(x >= 0.0 if sign > 0 else x < 0.0)
-    return Side(sign, rows, np.ascontiguousarray(x[rows]), labels[rows])
+    return Side(sign, rows, x[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +112,35 @@ class SideFit:
         return np.asarray(np.where(self.inside, outcomes[self.rows] - fitted, 0.0))
 
 
-def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], h: float, p: int, where: str) -> None:
-    """Enough units at enough places for order p."""
-    count = int(used.sum())
+class _Fit(NamedTuple):
+    """The fit at one bandwidth, over the units within it; fields as `SideFit`, arrays of units with one axis."""
+
+    active: IntArray
+    kernel: FloatArray
+    coefficients: FloatArray
+    weights: FloatArray
+    top_weights: FloatArray
+    leverage: FloatArray
+    fitted: FloatArray
+    residuals: FloatArray
+
+
+def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> _Fit:
+    """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
+    active, u = local_kernels.within(side.x, h)
+    k, powers, q, r, inverse = local_kernels.weighted_design(u, p, local_kernels.KERNELS[kernel])
+    if np.count_nonzero(k) < p + 2 or not math.sqrt(np.vdot(r, r) * np.vdot(inverse, inverse)) <= _WORST_CONDITION:  # at least the condition
+        _check(side, side.x[active], k > 0.0, r, h, where)
+    weights, top_weights, leverage = local_kernels.unit_weights(k, q, inverse)
+    inner = outcomes[side.rows[active]]
+    coefficients = inverse @ (q @ inner)
+    fitted = powers.T @ coefficients
+    return _Fit(active, k, coefficients, weights, top_weights, leverage, fitted, inner - fitted)
+
+
+def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], r: FloatArray, h: float, where: str) -> None:
+    """Enough units at enough places for the order of the triangular factor ``r``, and not all too near to each other."""
+    p, count = len(r) - 1, int(used.sum())
     if count < p + 2:
         distances = np.sort(np.abs(side.x))
         enough = f"h > {distances[p + 1]:.6g} would do" if len(distances) > p + 1 else f"the side has {len(distances)} units in all"
@@ -134,32 +154,12 @@ def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], h: float, p: int,
             f"order p = {p} needs at least {p + 1} distinct values of the running variable on the {side.name} side within "
             f"h = {h:.6g}{where}, got {len(places)}: {listed(places)} (relative to the cutoff). Lower p or raise h"
         )
-
-
-def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> tuple[Any, ...]:
-    """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
-    u = side.x / h
-    active = np.flatnonzero(np.abs(u) <= 1.0)
-    u = u[active]
-    k = kernel_weights(kernel, u)
-    _check(side, side.x[active], k > 0.0, h, p, where)
-    powers = np.vander(u, p + 1, increasing=True)
-    root = np.sqrt(k)
-    q, r = np.linalg.qr(root[:, None] * powers)
     condition = float(np.linalg.cond(r))
     if not condition <= _WORST_CONDITION:
         raise DataError(
             f"the design of order p = {p} on the {side.name} side within h = {h:.6g}{where} is singular to working precision (condition "
-            f"{condition:.1e}); distinct values of the running variable: {listed(np.unique(side.x[active]))}. Lower p or raise h"
+            f"{condition:.1e}); distinct values of the running variable: {listed(np.unique(x))}. Lower p or raise h"
         )
-    inner = outcomes[side.rows[active]]
-    coefficients = np.linalg.solve(r, q.T @ (root[:, None] * inner))
-    ends = np.zeros((p + 1, 2))
-    ends[0, 0] = ends[p, 1] = 1.0
-    weights = root[:, None] * (q @ np.linalg.solve(r.T, ends))
-    fitted = powers @ coefficients
-    leverage = np.einsum("ij,ij->i", q, q)
-    return active, k, coefficients, weights[:, 0], weights[:, 1], leverage, fitted, inner - fitted
 
 
 def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: str, levels: Sequence[float] | None = None) -> SideFit:
@@ -192,11 +192,10 @@ def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: st
     l_i = k_i r_i' G^-1 r_i, G = sum k r r'. Solved by QR of diag(sqrt k) R: G is never formed.
     """
     if len(h) == 1:
-        active, k, coefficients, weights, top, leverage, fitted, residuals = _one(side, outcomes, float(h[0]), p, kernel, "")
-        column = (slice(None), None)
-        inside = np.ones((len(active), 1), dtype=np.bool_)
+        one, column = _one(side, outcomes, float(h[0]), p, kernel, ""), (slice(None), None)
         return SideFit(
-            side, active, inside, k[column], coefficients, weights[column], leverage[column], residuals, fitted, top[column]
+            side, one.active, np.ones((len(one.active), 1), dtype=np.bool_), one.kernel[column], one.coefficients, one.weights[column],
+            one.leverage[column], one.residuals, one.fitted, one.top_weights[column],
         )  # fmt: skip
     m = outcomes.shape[1]
     active = np.flatnonzero(np.abs(side.x) / h.max() <= 1.0)
@@ -208,11 +207,11 @@ def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: st
     for value in np.unique(h):
         columns = np.flatnonzero(h == value)
         where = "" if levels is None else f" at q = {levels[columns[0]]:g}"
-        here, k, found, weights, top, leverage, fitted, residuals = _one(side, outcomes[:, columns], float(value), p, kernel, where)
-        coefficients[:, columns] = found
-        cells = np.ix_(place[here], columns)
+        one = _one(side, outcomes[:, columns], float(value), p, kernel, where)
+        coefficients[:, columns] = one.coefficients
+        cells = np.ix_(place[one.active], columns)
         inside[cells] = True
-        for name, each in (("kernel", k), ("weights", weights), ("leverage", leverage), ("top_weights", top)):
-            arrays[name][cells] = each[:, None]
-        arrays["residuals"][cells], arrays["fitted"][cells] = residuals, fitted
+        for name, array in arrays.items():
+            each = getattr(one, name)
+            array[cells] = each if each.ndim == 2 else each[:, None]
     return SideFit(side, active, inside, coefficients=coefficients, **arrays)
