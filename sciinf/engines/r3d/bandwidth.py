@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
 from sciinf.engines.r3d.constants import boundary_constants
+from sciinf.engines.r3d.local_kernels import constant_columns, residual_squares
 from sciinf.engines.r3d.local_polynomial import Side, fit_side, kernel_weights
 
 __all__ = ["BandwidthInfo", "Binding", "coverage_factor", "plug_in", "rule_of_thumb", "scale"]
@@ -107,7 +108,8 @@ def _pilot(side: Side, outcomes: FloatArray, s: int) -> tuple[FloatArray, FloatA
     """Coefficient of x^(s+1) and residual variance of a polynomial of degree s + 1 over the whole side."""
     width = float(np.abs(side.x).max())
     fit = fit_side(side, outcomes, np.array([width]), s + 1, "uniform")
-    return fit.coefficients[s + 1] / width ** (s + 1), np.var(fit.residuals, axis=0, ddof=1)
+    squares, _ = residual_squares(fit.residuals, fit.kernel.ravel(), fit.top_weights.ravel())
+    return fit.coefficients[s + 1] / width ** (s + 1), squares / fit.kernel[0] / (len(fit.active) - 1)  # their mean is 0
 
 
 def coverage_factor(n: int, s: int) -> float:
@@ -149,7 +151,7 @@ def plug_in(
     x = np.empty(n)
     x[plus.rows], x[minus.rows] = plus.x, minus.x
     width, density, cap = scale(x, kernel)
-    flat = np.all([np.ptp(outcomes[side.rows], axis=0) == 0.0 for side in sides], axis=0)
+    flat = constant_columns(outcomes, plus.rows) & constant_columns(outcomes, minus.rows)
     if flat.all():
         return fixed(np.array([cap]), outcomes.shape[1], rule="constant", density=density, cap=cap)  # any bandwidth gives the same
     beta, v = boundary_constants(kernel, s)
@@ -163,8 +165,9 @@ def plug_in(
     for i, (side, constant) in enumerate(zip(sides, betas, strict=True)):
         fit = fit_side(side, outcomes, np.array([b]), s + 1, kernel)
         bias[i] = constant * fit.coefficients[s + 1] / b ** (s + 1)
-        spread[i] = v * (fit.kernel[:, 0] @ fit.residuals**2) / fit.kernel.sum() / density
-        noise[i] = constant**2 * np.sum((fit.top_weights * fit.residuals) ** 2, axis=0) / b ** (2 * s + 2)
+        squares, of_bias = residual_squares(fit.residuals, fit.kernel.ravel(), fit.top_weights.ravel())
+        spread[i] = v * squares / fit.kernel.sum() / density
+        noise[i] = constant**2 * of_bias / b ** (2 * s + 2)
     squared = (bias[0] - bias[1]) ** 2
     extra = _REGULARISATION * noise.sum(axis=0) if regularise else np.zeros_like(squared)
     for part in (bias, spread, squared, extra):

@@ -15,6 +15,7 @@ from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.covariance import Contributions, Part
 from sciinf.engines.r3d.data import RaggedSample
 from sciinf.engines.r3d.estimates import Limits
+from sciinf.engines.r3d.local_kernels import count_places
 from sciinf.engines.r3d.local_polynomial import SideFit, fit_side
 from sciinf.engines.r3d.projection import cell_weights, project
 from sciinf.engines.r3d.quantiles import LEVEL_ROUNDING
@@ -41,7 +42,7 @@ def estimate(model: R3D, info: BandwidthInfo, cov: CovType) -> R3DResults:
     weights = _projection_weights(model)
     if settings.method == "frechet":
         m_plus, m_minus = project(plus.intercept, weights), project(minus.intercept, weights)
-        residuals = (plus.with_fitted(values, project(plus.fitted, weights)), minus.with_fitted(values, project(minus.fitted, weights)))
+        residuals = (plus.residuals_of(project(plus.fitted, weights)), minus.residuals_of(project(minus.fitted, weights)))
     else:
         m_plus, m_minus = _sorted(model, plus.intercept), _sorted(model, minus.intercept)
         residuals = (plus.residuals, minus.residuals)
@@ -51,7 +52,7 @@ def estimate(model: R3D, info: BandwidthInfo, cov: CovType) -> R3DResults:
     outcome = part((plus, minus), residuals, settings.p)
     contributions = Contributions(outcome, m_plus - m_minus, treatment, denominator, cluster, model.design.names)
     first_stage_t = None if denominator is None else _first_stage_t(contributions, cov)
-    notes = _notes(model, info, contributions, first_stage_t)
+    notes = _notes(model, info, (plus, minus), first_stage_t)
     found = R3DResults(
         settings=settings, contributions=contributions, limits=Limits(m_plus, m_minus, plus.intercept, minus.intercept), cov_type=cov,
         bandwidth_info=info, running_variable=model.x, cutoff=model.cutoff, sizes=model.outcomes.sizes, first_stage_t=first_stage_t,
@@ -102,11 +103,12 @@ def _first_stage_t(contributions: Contributions, cov: CovType) -> float:
     return t
 
 
-def _notes(model: R3D, info: BandwidthInfo, contributions: Contributions, first_stage_t: float | None) -> tuple[str, ...]:
+def _notes(model: R3D, info: BandwidthInfo, fits: tuple[SideFit, SideFit], first_stage_t: float | None) -> tuple[str, ...]:
     """What is doubtful about this fit."""
     notes = []
-    sizes, active = model.outcomes.sizes, contributions.outcome.rows
+    sizes = model.outcomes.sizes
     if sizes is not None and sizes.max() > 1:
+        active = np.concatenate([fit.rows for fit in fits])
         enough = math.sqrt(len(active))
         if small := int((sizes[active] < enough).sum()):
             notes.append(
@@ -119,12 +121,11 @@ def _notes(model: R3D, info: BandwidthInfo, contributions: Contributions, first_
                 f"atoms: at {int(ties.sum())} of {len(ties)} steps between levels more than half of the units do not change; the theory of "
                 "the projection is for smooth quantile functions"
             )
-    for side in model.sides():
-        near = side.x[np.isin(side.rows, active)]
-        places = len(np.unique(near))
-        if places < min(_FEW_PLACES, len(near)):
+    for fit in fits:
+        places = count_places(fit.side.x, fit.active, _FEW_PLACES)
+        if places < min(_FEW_PLACES, len(fit.active)):
             notes.append(
-                f"the running variable has {places} distinct values among the {len(near)} units of the {side.name} side within the "
+                f"the running variable has {places} distinct values among the {len(fit.active)} units of the {fit.side.name} side within the "
                 "bandwidth"
             )
     if first_stage_t is not None and abs(first_stage_t) < _WEAK:

@@ -7,15 +7,15 @@ import math
 import numba
 import numpy as np
 
-from sciinf.numerics.jit import INTS, MATRIX, VECTOR, kernel
+from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
 
-__all__ = ["KERNELS", "kernel_values", "weighted_design"]
+__all__ = ["KERNELS", "constant_columns", "count_places", "kernel_values", "local_design", "residual_squares"]
 
 KERNELS = {"triangular": 0, "epanechnikov": 1, "uniform": 2}
 """How the loops call each kernel."""
 
 
-@kernel()
+@inline_kernel
 def _kernel_value(u, code):
     distance = abs(u)
     if code == 0:
@@ -34,8 +34,8 @@ def kernel_values(u, code):
     return out
 
 
-@kernel(numba.types.Tuple((INTS, VECTOR))(VECTOR, numba.float64))
-def within(x, h):
+@inline_kernel
+def _within(x, h):
     """Places of the units with abs x / h <= 1, and u = x / h there."""
     count = 0
     for i in range(x.size):
@@ -51,25 +51,11 @@ def within(x, h):
     return active, u
 
 
-@kernel(numba.types.Tuple((VECTOR, MATRIX, MATRIX, MATRIX, MATRIX))(VECTOR, numba.int64, numba.int64), reassociate=True)
-def weighted_design(u, p, code):
-    """QR of ``diag(sqrt k) R``, R the powers of u up to p, by Gram-Schmidt done twice: Q is orthogonal to working precision.
-
-    Returns K(u), (n,); the powers, (p + 1, n); Q, (p + 1, n); the triangular factor and its inverse, (p + 1, p + 1), not finite where
-    a column depends on those before it to the bit.
-    """
-    n = u.size
-    k, root = np.empty(n), np.empty(n)
-    powers, q = np.empty((p + 1, n)), np.empty((p + 1, n))
-    r, inverse = np.zeros((p + 1, p + 1)), np.zeros((p + 1, p + 1))
-    for i in range(n):
-        k[i] = _kernel_value(u[i], code)
-        root[i] = math.sqrt(k[i])
-        powers[0, i] = 1.0
-    for j in range(1, p + 1):
-        for i in range(n):
-            powers[j, i] = powers[j - 1, i] * u[i]
-    for j in range(p + 1):
+@inline_kernel
+def _factorise(powers, root, q, r, inverse):
+    """QR of the rows of ``powers`` times ``root`` by Gram-Schmidt done twice: Q is orthogonal to working precision."""
+    order, n = powers.shape
+    for j in range(order):
         for i in range(n):
             q[j, i] = root[i] * powers[j, i]
         for _ in range(2):
@@ -92,19 +78,83 @@ def weighted_design(u, p, code):
             for i in range(m, j):
                 total += inverse[m, i] * r[i, j]
             inverse[m, j] = -total * inverse[j, j]
-    return k, powers, q, r, inverse
 
 
-@kernel(numba.types.Tuple((VECTOR, VECTOR, VECTOR))(VECTOR, MATRIX, MATRIX))
-def unit_weights(k, q, inverse):
-    """What each unit adds to the first and to the last coefficient, (n,) each, and its leverage, (n,); ``q`` becomes sqrt(k) Q."""
-    p, n = q.shape[0] - 1, q.shape[1]
+@kernel(
+    numba.types.Tuple((INTS, *(VECTOR,) * 4, *(MATRIX,) * 3, numba.float64, numba.int64))(VECTOR, numba.float64, numba.int64, numba.int64),
+    reassociate=True,
+)
+def local_design(x, h, p, code):
+    """What an order-p fit over the units with abs x <= h does to any outcome.
+
+    Returns the places of those units; k = K(u), the weights of the first and of the last coefficient, and leverages, (n,) each; powers R
+    of u = x / h, and sqrt(k) Q of the QR of ``diag(sqrt k) R``, (p + 1, n) each; the inverse of the triangular factor,
+    (p + 1, p + 1), not finite where the design is singular to the bit; a number that its condition does not exceed; and how many k are
+    positive. The coefficients are ``inverse @ (sqrt(k) Q @ outcomes)``.
+    """
+    active, u = _within(x, h)
+    n, n_used = u.size, 0
+    k, root = np.empty(n), np.empty(n)
+    powers, q = np.empty((p + 1, n)), np.empty((p + 1, n))
+    for i in range(n):
+        k[i] = _kernel_value(u[i], code)
+        root[i] = math.sqrt(k[i])
+        n_used += k[i] > 0.0
+        powers[0, i] = 1.0
+    for j in range(1, p + 1):
+        for i in range(n):
+            powers[j, i] = powers[j - 1, i] * u[i]
+    r, inverse = np.zeros((p + 1, p + 1)), np.zeros((p + 1, p + 1))
+    _factorise(powers, root, q, r, inverse)
     weights, top, leverage = np.zeros(n), np.empty(n), np.zeros(n)
     for j in range(p + 1):
         for i in range(n):
             leverage[i] += q[j, i] * q[j, i]
-            q[j, i] *= math.sqrt(k[i])
+            q[j, i] *= root[i]
             weights[i] += q[j, i] * inverse[0, j]
     for i in range(n):
         top[i] = q[p, i] * inverse[p, p]
-    return weights, top, leverage
+    bound = math.sqrt(np.sum(r * r) * np.sum(inverse * inverse))  # Frobenius norms
+    return active, k, weights, top, leverage, powers, q, inverse, bound, n_used
+
+
+@kernel(numba.types.Tuple((VECTOR, VECTOR))(MATRIX, VECTOR, VECTOR), reassociate=True)
+def residual_squares(residuals, k, top):
+    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient: (m,) each of residuals (n, m)."""
+    n, m = residuals.shape
+    spread, noise = np.zeros(m), np.zeros(m)
+    for i in range(n):
+        w = top[i] * top[i]
+        for c in range(m):
+            square = residuals[i, c] * residuals[i, c]
+            spread[c] += k[i] * square
+            noise[c] += w * square
+    return spread, noise
+
+
+@kernel(numba.boolean[::1](MATRIX, INTS))
+def constant_columns(outcomes, rows):
+    """Which columns have one and the same value in all ``rows``."""
+    flat = np.ones(outcomes.shape[1], dtype=np.bool_)
+    for c in range(flat.size):
+        for i in range(1, rows.size):
+            if outcomes[rows[i], c] != outcomes[rows[0], c]:
+                flat[c] = False
+                break
+    return flat
+
+
+@kernel(numba.int64(VECTOR, INTS, numba.int64))
+def count_places(x, rows, most):
+    """Distinct values of ``x[rows]``, counted up to ``most``."""
+    found, count = np.empty(most), 0
+    for i in range(rows.size):
+        known = False
+        for j in range(count):
+            known = known or found[j] == x[rows[i]]
+        if not known:
+            found[count] = x[rows[i]]
+            count += 1
+            if count == most:
+                break
+    return count

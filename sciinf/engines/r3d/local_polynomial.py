@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -68,12 +69,10 @@ class SideFit:
         The side.
     active : (n_active,) int64 array
         Places within the side of units with abs(x) <= h for some column.
-    inside : (n_active, k) bool array
-        Which are active for which bandwidth.
-    kernel : (n_active, k) float64 array
-        K(x / h), 0 where not active.
     coefficients : (p + 1, m) float64 array
         In units of the outcome, of powers of u = x / h.
+    kernel : (n_active, k) float64 array
+        K(x / h), 0 where not active.
     weights : (n_active, k) float64 array
         s_i: the fit at the cutoff is their sum over the outcomes.
     leverage : (n_active, k) float64 array
@@ -88,16 +87,15 @@ class SideFit:
 
     side: Side
     active: IntArray
-    inside: NDArray[np.bool_]
-    kernel: FloatArray
     coefficients: FloatArray
+    kernel: FloatArray
     weights: FloatArray
     leverage: FloatArray
     residuals: FloatArray
     fitted: FloatArray
     top_weights: FloatArray
 
-    @property
+    @cached_property
     def rows(self) -> IntArray:
         """Places of the active units among all units."""
         return self.side.rows[self.active]
@@ -107,40 +105,39 @@ class SideFit:
         """The limit at the cutoff, (m,)."""
         return np.asarray(self.coefficients[0])
 
-    def with_fitted(self, outcomes: FloatArray, fitted: FloatArray) -> FloatArray:
-        """Residuals (n_active, m) against other fitted values, 0 where not active."""
-        return np.asarray(np.where(self.inside, outcomes[self.rows] - fitted, 0.0))
+    def residuals_of(self, fitted: FloatArray) -> FloatArray:
+        """Residuals (n_active, m) against other fitted values."""
+        return self.residuals + (self.fitted - fitted)
 
 
 class _Fit(NamedTuple):
     """The fit at one bandwidth, over the units within it; fields as `SideFit`, arrays of units with one axis."""
 
     active: IntArray
-    kernel: FloatArray
     coefficients: FloatArray
+    kernel: FloatArray
     weights: FloatArray
-    top_weights: FloatArray
     leverage: FloatArray
-    fitted: FloatArray
     residuals: FloatArray
+    fitted: FloatArray
+    top_weights: FloatArray
 
 
 def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> _Fit:
     """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
-    active, u = local_kernels.within(side.x, h)
-    k, powers, q, r, inverse = local_kernels.weighted_design(u, p, local_kernels.KERNELS[kernel])
-    if np.count_nonzero(k) < p + 2 or not math.sqrt(np.vdot(r, r) * np.vdot(inverse, inverse)) <= _WORST_CONDITION:  # at least the condition
-        _check(side, side.x[active], k > 0.0, r, h, where)
-    weights, top_weights, leverage = local_kernels.unit_weights(k, q, inverse)
+    design = local_kernels.local_design(side.x, h, p, local_kernels.KERNELS[kernel])
+    active, k, weights, top_weights, leverage, powers, q, inverse, bound, n_used = design
+    if n_used < p + 2 or not bound <= _WORST_CONDITION:
+        _check(side, side.x[active], k > 0.0, inverse, h, where)
     inner = outcomes[side.rows[active]]
     coefficients = inverse @ (q @ inner)
     fitted = powers.T @ coefficients
-    return _Fit(active, k, coefficients, weights, top_weights, leverage, fitted, inner - fitted)
+    return _Fit(active, coefficients, k, weights, leverage, inner - fitted, fitted, top_weights)
 
 
-def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], r: FloatArray, h: float, where: str) -> None:
-    """Enough units at enough places for the order of the triangular factor ``r``, and not all too near to each other."""
-    p, count = len(r) - 1, int(used.sum())
+def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], inverse: FloatArray, h: float, where: str) -> None:
+    """Enough units at enough places for the order of a design with that ``inverse``, and not all too near to each other."""
+    p, count = len(inverse) - 1, int(used.sum())
     if count < p + 2:
         distances = np.sort(np.abs(side.x))
         enough = f"h > {distances[p + 1]:.6g} would do" if len(distances) > p + 1 else f"the side has {len(distances)} units in all"
@@ -154,7 +151,7 @@ def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], r: FloatArray, h:
             f"order p = {p} needs at least {p + 1} distinct values of the running variable on the {side.name} side within "
             f"h = {h:.6g}{where}, got {len(places)}: {listed(places)} (relative to the cutoff). Lower p or raise h"
         )
-    condition = float(np.linalg.cond(r))
+    condition = float(np.linalg.cond(inverse)) if np.isfinite(inverse).all() else math.inf
     if not condition <= _WORST_CONDITION:
         raise DataError(
             f"the design of order p = {p} on the {side.name} side within h = {h:.6g}{where} is singular to working precision (condition "
@@ -192,16 +189,13 @@ def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: st
     l_i = k_i r_i' G^-1 r_i, G = sum k r r'. Solved by QR of diag(sqrt k) R: G is never formed.
     """
     if len(h) == 1:
-        one, column = _one(side, outcomes, float(h[0]), p, kernel, ""), (slice(None), None)
-        return SideFit(
-            side, one.active, np.ones((len(one.active), 1), dtype=np.bool_), one.kernel[column], one.coefficients, one.weights[column],
-            one.leverage[column], one.residuals, one.fitted, one.top_weights[column],
-        )  # fmt: skip
+        one = _one(side, outcomes, float(h[0]), p, kernel, "")
+        k, weights, leverage, top = (array[:, None] for array in (one.kernel, one.weights, one.leverage, one.top_weights))
+        return SideFit(side, one.active, one.coefficients, k, weights, leverage, one.residuals, one.fitted, top)
     m = outcomes.shape[1]
     active = np.flatnonzero(np.abs(side.x) / h.max() <= 1.0)
     place = np.full(len(side.x), -1)
     place[active] = np.arange(len(active))
-    inside = np.zeros((len(active), m), dtype=np.bool_)
     arrays = {name: np.zeros((len(active), m)) for name in ("kernel", "weights", "leverage", "residuals", "fitted", "top_weights")}
     coefficients = np.empty((p + 1, m))
     for value in np.unique(h):
@@ -210,8 +204,7 @@ def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: st
         one = _one(side, outcomes[:, columns], float(value), p, kernel, where)
         coefficients[:, columns] = one.coefficients
         cells = np.ix_(place[one.active], columns)
-        inside[cells] = True
         for name, array in arrays.items():
             each = getattr(one, name)
             array[cells] = each if each.ndim == 2 else each[:, None]
-    return SideFit(side, active, inside, coefficients=coefficients, **arrays)
+    return SideFit(side, active, coefficients, **arrays)

@@ -52,6 +52,8 @@ def unit_quantiles(sample: RaggedSample, q_grid: ArrayLike, rule: QuantileRule =
     """
     one_of("quantile_rule", rule, get_args(QuantileRule))
     levels = np.atleast_1d(np.asarray(q_grid, dtype=np.float64))
+    if len(sample.values) == sample.n_units:  # one value each, which is every quantile
+        return np.repeat(sample.values[:, None], len(levels), axis=1)
     if sample.weights is not None:
         return _weighted(sample, levels, rule)
     out = np.empty((sample.n_units, len(levels)))
