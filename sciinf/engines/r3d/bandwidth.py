@@ -87,8 +87,9 @@ def scale(x: FloatArray, kernel: str) -> tuple[float, float, float]:
     DataError
         If the density is zero: no unit within the bandwidth.
     """
-    width = 1.06 * float(np.std(x, ddof=1)) * len(x) ** -0.2
-    density = float(np.mean(kernel_weights(kernel, x / width)) / width)
+    n, deviations = len(x), x - x.sum() / len(x)
+    width = 1.06 * math.sqrt(float(deviations @ deviations) / (n - 1)) * n**-0.2
+    density = float(kernel_weights(kernel, x / width).sum()) / n / width
     if not density > 0.0:
         raise DataError(
             f"no unit within {width:.6g} of the cutoff, so no density there and no plug-in bandwidth: the nearest is "
@@ -148,9 +149,7 @@ def plug_in(
     """
     plus, minus = sides
     n = len(plus.x) + len(minus.x)
-    x = np.empty(n)
-    x[plus.rows], x[minus.rows] = plus.x, minus.x
-    width, density, cap = scale(x, kernel)
+    width, density, cap = scale(np.concatenate((plus.x, minus.x)), kernel)
     flat = constant_columns(outcomes, plus.rows) & constant_columns(outcomes, minus.rows)
     if flat.all():
         return fixed(np.array([cap]), outcomes.shape[1], rule="constant", density=density, cap=cap)  # any bandwidth gives the same

@@ -81,13 +81,12 @@ class Part:
     @classmethod
     def of(cls, fits: tuple[SideFit, SideFit], residuals: tuple[FloatArray, FloatArray], p: int) -> Part:
         """From the fits of the plus and the minus side and the residuals that count."""
-        scores = [fit.side.sign * fit.weights * e for fit, e in zip(fits, residuals, strict=True)]
-        plus = np.concatenate([np.full(len(fit.rows), fit.side.sign > 0) for fit in fits])
-        rows, kernel, weights, leverage = (
-            np.concatenate([getattr(fit, name) for fit in fits]) for name in ("rows", "kernel", "weights", "leverage")
-        )
-        inside = kernel > 0.0
-        return cls(rows, plus, inside, weights, leverage, np.concatenate(scores), p)
+        plus, minus = fits
+        rows = np.concatenate((plus.rows, minus.rows))
+        weights, leverage = np.concatenate((plus.weights, minus.weights)), np.concatenate((plus.leverage, minus.leverage))
+        scores = np.concatenate((plus.weights * residuals[0], -minus.weights * residuals[1]))
+        inside = np.concatenate((plus.kernel, minus.kernel)) > 0.0
+        return cls(rows, np.arange(len(rows)) < len(plus.rows), inside, weights, leverage, scores, p)
 
     def factors(self, cov_type: CovType, cluster: IntArray | None, labels: NDArray[Any]) -> FloatArray | float:
         """c_i of the covariance: 1, (1 - l)^(-1/2), (1 - l)^-1, or the small-sample factor of a side's clusters.
