@@ -215,6 +215,12 @@ class Contributions:
         """Independent blocks among all units: units, or clusters."""
         return len(self.labels) if self.cluster is None else int(self.cluster.max()) + 1
 
+    def clusters_of_sides(self) -> tuple[int, int]:
+        """Clusters with units within the outcome's bandwidth, above and below the cutoff."""
+        assert self.cluster is not None
+        found = self.cluster[self.outcome.rows]
+        return len(np.unique(found[self.outcome.plus])), len(np.unique(found[~self.outcome.plus]))
+
     def of_the_sides(self, cov_type: CovType) -> FloatArray:
         """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; in a fuzzy design of the reduced form."""
         reduced = self.reduced_form(cov_type)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
 
-__all__ = ["KERNELS", "constant_columns", "count_places", "kernel_values", "local_design", "residual_squares"]
+__all__ = ["KERNELS", "count_places", "kernel_values", "local_design", "residual_sums"]
 
 KERNELS = {"triangular": 0, "epanechnikov": 1, "uniform": 2}
 """How the loops call each kernel."""
@@ -118,30 +118,20 @@ def local_design(x, h, p, code):
     return active, k, weights, top, leverage, powers, q, inverse, bound, n_used
 
 
-@kernel(numba.types.Tuple((VECTOR, VECTOR))(MATRIX, VECTOR, VECTOR), reassociate=True)
-def residual_squares(residuals, k, top):
-    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient: (m,) each of residuals (n, m)."""
+@kernel(numba.types.Tuple((VECTOR,) * 4)(MATRIX, MATRIX, VECTOR, VECTOR), reassociate=True)
+def residual_sums(residuals, fitted, k, top):
+    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient; largest abs e and abs fit: (m,) each."""
     n, m = residuals.shape
-    spread, noise = np.zeros(m), np.zeros(m)
+    spread, noise, largest, size = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
     for i in range(n):
         w = top[i] * top[i]
         for c in range(m):
             square = residuals[i, c] * residuals[i, c]
             spread[c] += k[i] * square
             noise[c] += w * square
-    return spread, noise
-
-
-@kernel(numba.boolean[::1](MATRIX, INTS))
-def constant_columns(outcomes, rows):
-    """Which columns have one and the same value in all ``rows``."""
-    flat = np.ones(outcomes.shape[1], dtype=np.bool_)
-    for c in range(flat.size):
-        for i in range(1, rows.size):
-            if outcomes[rows[i], c] != outcomes[rows[0], c]:
-                flat[c] = False
-                break
-    return flat
+            largest[c] = max(largest[c], abs(residuals[i, c]))
+            size[c] = max(size[c], abs(fitted[i, c]))
+    return spread, noise, largest, size
 
 
 @kernel(numba.int64(VECTOR, INTS, numba.int64))
