@@ -27,8 +27,9 @@ from sciinf.validation import r3d_coverage as bands
 from sciinf.validation import r3d_designs as designs
 from sciinf.validation import r3d_figures as figures
 from sciinf.validation import r3d_likelihood as likelihood
-from sciinf.validation.r3d_reference import EVIDENCE, OPTIMUM, PUBLISHED
+from sciinf.validation.r3d_reference import OPTIMUM, PUBLISHED
 from sciinf.validation.r3d_scale import extraction
+from sciinf.validation.r3d_tiers import FULL, LONG, QUICK, Scale
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
 
 __all__ = ["FULL", "LONG", "QUICK", "Scale", "run"]
@@ -39,72 +40,8 @@ _CAMPAIGN = Emcee(n_walkers=64, moves="de", tau_multiple=20)
 _SKEWED = (0.25, 0.5, 1.0)
 _STRONG = 2.27
 _CLUSTERED = (1000, 2000, 4000)
+_FEW = (10, 20, 50, 150)
 _NU = 12.4  # of the statistic of five levels at n = 200
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much a tier runs; 0 leaves a part out.
-
-    Parameters
-    ----------
-    coverage : tuple of (units, values per unit or their range, replicas)
-        Of the first design; the first row decides.
-    clusters, nullity, power, skewed, gini, fuzzy : int
-        Replicas.
-    bandwidths : int
-        Replicas per size.
-    contrast : int
-        Replicas.
-    evidence : tuple of str
-        Stored statistics that both samplers run on.
-    n_live : int
-        Live points there.
-    intervals : int
-        Replicas of the coverage table of the likelihood's forms, per design.
-    ranks, pipeline : int
-        Replicas of the likelihood on its own law, and from raw data.
-    width : float
-        By which the control's posterior is too wide.
-    gaussian : bool
-        Whether the control of a normal for a t runs.
-    values : int
-        Values extracted.
-    repeats : int
-        Extractions of a tenth of them, for the time per value.
-    """
-
-    coverage: tuple[tuple[int, bands.Sizes, int], ...]
-    clusters: int
-    nullity: int
-    power: int
-    skewed: int
-    gini: int
-    fuzzy: int
-    bandwidths: int
-    contrast: int
-    evidence: tuple[str, ...]
-    n_live: int
-    intervals: int
-    ranks: int
-    pipeline: int
-    width: float
-    gaussian: bool
-    values: int
-    repeats: int
-
-
-QUICK = Scale(
-    coverage=((500, 100, 200),), clusters=0, nullity=100, power=100, skewed=0, gini=80, fuzzy=100, bandwidths=20, contrast=8,
-    evidence=("t, HC2, shift", "Gaussian, HC0, location_scale"), n_live=300, intervals=0, ranks=100, pipeline=60, width=1.6, gaussian=False,
-    values=10_000_000, repeats=0,
-)  # fmt: skip
-FULL = Scale(
-    coverage=((500, 100, 2000), (200, 50, 1000), (1000, 100, 1000), (2000, 100, 500), (500, (20, 200), 1000)), clusters=300, nullity=1000,
-    power=1000, skewed=100, gini=400, fuzzy=1000, bandwidths=40, contrast=40, evidence=tuple(EVIDENCE), n_live=1000, intervals=1000,
-    ranks=300, pipeline=400, width=1.3, gaussian=True, values=100_000_000, repeats=7,
-)  # fmt: skip
-LONG = FULL
 
 
 @dataclass
@@ -195,6 +132,22 @@ class _Suite:
         self.record.add_renamed("clusters taken for independent: coverage of 90 %", [wrong], expect_failure=True)
         title = "Clusters of five neighbours with a shared shock of 1.5: coverage of the 95 % band, per cent"
         self.record.table(title, ("units", "clusters", "CR1", "HC3"), rows)
+
+    def few_clusters(self) -> None:
+        """Normal and t intervals of a clustered covariance by the number of clusters on a side."""
+        if self._skipped("few clusters", self.scale.few_clusters):
+            return
+        rows, found = [], {}
+        with self.record.part("few clusters"):
+            for i, g in enumerate(_FEW):
+                found[g] = checks.together(self._map(bands.few_clusters_replica, self.scale.few_clusters, 81 + i, g))
+                rows.append((str(g), f"{np.median(found[g]['nu']):.1f}", *(checks.rate(found[g][name]) for name in ("normal", "t"))))
+        self.record.add(checks.window(f"CR1, {_FEW[-1]} clusters a side", found[_FEW[-1]]["normal"], 0.92, 0.975))
+        self.record.add(checks.window(f"CR1 and t, {_FEW[-2]} clusters a side", found[_FEW[-2]]["t"], 0.92, 0.975))
+        wrong = checks.window("normal interval", found[_FEW[0]]["normal"], 0.90)
+        self.record.add_renamed(f"a normal interval from {_FEW[0]} clusters a side", [wrong], expect_failure=True)
+        title = "CR1 with clusters of ten neighbours, one value per unit: coverage of 95 % intervals, per cent"
+        self.record.table(title, ("clusters a side", "nu_eff, median", "normal", "t(nu_eff)"), rows)
 
     def tests(self) -> None:
         """Size and power of nullity; power of homogeneity on the skewed design."""
@@ -387,7 +340,8 @@ def _workers(workers: int) -> Iterator[Workers]:
 
 
 _PARTS = (
-    "coverage", "clusters", "tests", "gini", "fuzzy", "bandwidths", "contrast", "evidence", "intervals", "ranks", "extraction",
+    "coverage", "clusters", "few_clusters", "tests", "gini", "fuzzy", "bandwidths", "contrast", "evidence", "intervals", "ranks",
+    "extraction",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Sizes",
     "clustered_replica",
     "coverage_replica",
+    "few_clusters_replica",
     "gini_replica",
     "homogeneity_replica",
     "nullity_replica",
@@ -114,6 +115,24 @@ def clustered_replica(seed: int, n: int, n_i: int, shock: float) -> dict[str, bo
     sample = RaggedSample(moved, data.outcomes.offsets)
     fits = {"CR1": R3D(data.x, sample, cluster=cluster).fit(), "HC3": R3D(data.x, sample).fit()}
     return {name: covers(fit.conf_band(_LEVEL, n_draws=_DRAWS, seed=seed), 1.0) for name, fit in fits.items()}
+
+
+def few_clusters_replica(seed: int, g: int) -> dict[str, Any]:
+    """One value per unit, ``g`` clusters of ten neighbours on each side, no effect: do CR1's normal and t intervals hold it?
+
+    Notes
+    -----
+    Y = x + sqrt(.3) a cluster's shock + sqrt(.7) noise, all units within the bandwidth 1; a cluster's places are within .02 of its centre.
+    """
+    rng = generator(seed, f"r3d/few clusters/{g}")
+    cluster = np.repeat(np.arange(2 * g), 10)
+    places = rng.uniform(0.0, 1.0, 2 * g)[cluster] + rng.uniform(-0.02, 0.02, len(cluster))
+    x = np.where(cluster < g, -1.0, 1.0) * np.clip(places, 1e-3, 1.0)
+    y = x + math.sqrt(0.3) * rng.standard_normal(2 * g)[cluster] + math.sqrt(0.7) * rng.standard_normal(len(x))
+    sample = RaggedSample(y, np.arange(len(y) + 1))
+    fit = R3D(x, sample, cluster=cluster, settings=R3DSettings(q_grid=(0.5,))).fit(1.0)
+    inside = {name: fit.conf_int(_LEVEL, use_t=use_t)[0] for name, use_t in (("normal", False), ("t", True))}
+    return {"nu": fit.nu_eff} | {name: bool(low <= 0.0 <= high) for name, (low, high) in inside.items()}
 
 
 def gini_replica(seed: int, n: int, n_i: int, spread: float) -> dict[str, float]:

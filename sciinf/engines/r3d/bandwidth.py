@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
 from sciinf.engines.r3d.constants import boundary_constants
+from sciinf.engines.r3d.local_kernels import residual_sums
 from sciinf.engines.r3d.local_polynomial import Side, fit_side, kernel_weights
 
-__all__ = ["BandwidthInfo", "Binding", "coverage_factor", "plug_in", "rule_of_thumb", "scale"]
+__all__ = ["BandwidthInfo", "Binding", "coverage_factor", "optimum", "pilot", "plug_in", "rule_of_thumb", "scale"]
 
 FloatArray = NDArray[np.float64]
-Binding = Literal["none", "cap", "regularised", "given"]
+Binding = Literal["none", "cap", "regularised", "given", "exact"]
 
 _PILOT_FACTORS = (1.5, 2.0)  # of the pilot bandwidth and of the rule of thumb: the wider one is where bias is estimated
 _REGULARISATION = 3.0
+_ROUNDING = 1e-12  # residuals of a polynomial, of its largest value: QR leaves some 1e-15
+_STRAIGHT = 1e-11  # its last coefficient, the same with the condition of the design
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class BandwidthInfo:
     Attributes
     ----------
     rule : str
-        "imse", "mse", "rot" or "given"; "constant" where the outcome is constant on each side.
+        "imse", "mse", "rot" or "given".
     h : (k,) float64 array
         Bandwidth of the outcome, unit of the running variable.
     pilot : (k,) float64 array
@@ -46,8 +49,8 @@ class BandwidthInfo:
         What was added to (B+ - B-)^2; zero where it is switched off.
     cap : float
         The largest bandwidth: the shorter side's range.
-    bindings : (k,) tuple of {"none", "cap", "regularised", "given"}
-        What decided each bandwidth.
+    bindings : (k,) tuple of {"none", "cap", "regularised", "given", "exact"}
+        What decided each bandwidth; "exact": a polynomial of order s on each side to working precision, for which any will do.
     denominator : BandwidthInfo, optional
         The same of the treatment, in a fuzzy design.
     """
@@ -74,7 +77,7 @@ class BandwidthInfo:
     @property
     def binding(self) -> Binding:
         """What decided the bandwidths, at the level where most was in the way: "cap" before "regularised" before "none"."""
-        order: tuple[Binding, ...] = ("cap", "regularised", "given", "none")
+        order: tuple[Binding, ...] = ("cap", "regularised", "given", "none", "exact")
         return next(name for name in order if name in self.bindings)
 
 
@@ -86,8 +89,9 @@ def scale(x: FloatArray, kernel: str) -> tuple[float, float, float]:
     DataError
         If the density is zero: no unit within the bandwidth.
     """
-    width = 1.06 * float(np.std(x, ddof=1)) * len(x) ** -0.2
-    density = float(np.mean(kernel_weights(kernel, x / width)) / width)
+    n, deviations = len(x), x - x.sum() / len(x)
+    width = 1.06 * math.sqrt(float(deviations @ deviations) / (n - 1)) * n**-0.2
+    density = float(kernel_weights(kernel, x / width).sum()) / n / width
     if not density > 0.0:
         raise DataError(
             f"no unit within {width:.6g} of the cutoff, so no density there and no plug-in bandwidth: the nearest is "
@@ -96,18 +100,44 @@ def scale(x: FloatArray, kernel: str) -> tuple[float, float, float]:
     return width, density, float(min(x.max(), -x.min()))
 
 
-def _formula(n: int, s: int, variance: FloatArray, bias_squared: FloatArray) -> FloatArray:
+def optimum(n: int, s: int, variance: FloatArray, bias_squared: FloatArray) -> FloatArray:
     """Minimum of (s+1)-order squared bias plus variance; infinite where there is no bias, or neither."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where((variance == 0.0) & (bias_squared == 0.0), np.inf, variance / (2.0 * (s + 1) * bias_squared))
     return np.asarray((ratio / n) ** (1.0 / (2 * s + 3)))
 
 
-def _pilot(side: Side, outcomes: FloatArray, s: int) -> tuple[FloatArray, FloatArray]:
+class Curvature(NamedTuple):
+    """What a polynomial of order s + 1 on one side tells of each column, (m,) arrays.
+
+    ``coefficient``: that of x^(s+1). ``squares``: sum of k e^2. ``mass``: sum of k. ``noise``: variance of the coefficient. Of a column
+    that is a polynomial to working precision ``squares`` and ``noise`` are 0, and ``coefficient`` too where its order is s or less.
+    """
+
+    coefficient: FloatArray
+    squares: FloatArray
+    mass: float
+    noise: FloatArray
+
+
+def curvature(side: Side, outcomes: FloatArray, h: float, s: int, kernel: str) -> Curvature:
+    """Local polynomial of order s + 1 at the bandwidth ``h``."""
+    fit = fit_side(side, outcomes, np.array([h]), s + 1, kernel)
+    squares, noise, largest, size = residual_sums(fit.residuals, fit.fitted, fit.kernel.ravel(), fit.top_weights.ravel())
+    top = fit.coefficients[s + 1]
+    exact = largest <= _ROUNDING * size
+    if exact.any():
+        straight = exact & (np.abs(top) <= _STRAIGHT * size)
+        squares[exact], noise[exact], top[straight] = 0.0, 0.0, 0.0
+    scale = h ** (s + 1)
+    return Curvature(top / scale, squares, float(fit.kernel.sum()), noise / scale**2)
+
+
+def pilot(side: Side, outcomes: FloatArray, s: int) -> tuple[FloatArray, FloatArray]:
     """Coefficient of x^(s+1) and residual variance of a polynomial of degree s + 1 over the whole side."""
-    width = float(np.abs(side.x).max())
-    fit = fit_side(side, outcomes, np.array([width]), s + 1, "uniform")
-    return fit.coefficients[s + 1] / width ** (s + 1), np.var(fit.residuals, axis=0, ddof=1)
+    found = curvature(side, outcomes, float(np.abs(side.x).max()), s, "uniform")
+    n = len(side.x)
+    return found.coefficient, found.squares / found.mass * (n / (n - 1))  # residuals of mean 0
 
 
 def coverage_factor(n: int, s: int) -> float:
@@ -142,44 +172,50 @@ def plug_in(
     h = {[V+ + V-] / (2 (s+1) n [(B+ - B-)^2 + R])}^(1/(2s+3)), B = beta_s m^(s+1) / (s+1)!, V = v_s sigma^2 / f: eq. A-15 ff. of
     arXiv:2504.03992 with the constants made consistent (derived here), R as in Calonico, Cattaneo & Titiunik (2014). Derivatives come
     from a local polynomial of order s + 1 at b = max(1.5 h0, 2 c_n), capped at the shorter side's range; h0 from global polynomials. A
-    column that is constant on each side takes the cap: any bandwidth gives the same.
+    column without noise whose degree is s or less on each side (a treatment that is a straight line there) has neither bias nor variance:
+    what is left of them is rounding and counts as 0; where nothing else decides, the cap is taken, or b where it is straight only there.
+
+    Raises
+    ------
+    DataError
+        If there is no noise but curvature: the best bandwidth is 0.
     """
     plus, minus = sides
     n = len(plus.x) + len(minus.x)
-    x = np.empty(n)
-    x[plus.rows], x[minus.rows] = plus.x, minus.x
-    width, density, cap = scale(x, kernel)
-    flat = np.all([np.ptp(outcomes[side.rows], axis=0) == 0.0 for side in sides], axis=0)
-    if flat.all():
-        return fixed(np.array([cap]), outcomes.shape[1], rule="constant", density=density, cap=cap)  # any bandwidth gives the same
+    width, density, cap = scale(np.concatenate((plus.x, minus.x)), kernel)
     beta, v = boundary_constants(kernel, s)
     betas = (beta, beta * (-1.0) ** (s + 1))
-    first = [_pilot(side, outcomes, s) for side in sides]
+    first = [pilot(side, outcomes, s) for side in sides]
     jump = betas[0] * first[0][0] - betas[1] * first[1][0]
     variance = v * (first[0][1] + first[1][1]) / density
-    pilot = min(float(_formula(n, s, cells @ variance, cells @ jump**2)), cap)
-    b = min(max(_PILOT_FACTORS[0] * pilot, _PILOT_FACTORS[1] * width), cap)
-    bias, spread, noise = np.zeros((3, 2, outcomes.shape[1]))
-    for i, (side, constant) in enumerate(zip(sides, betas, strict=True)):
-        fit = fit_side(side, outcomes, np.array([b]), s + 1, kernel)
-        bias[i] = constant * fit.coefficients[s + 1] / b ** (s + 1)
-        spread[i] = v * (fit.kernel[:, 0] @ fit.residuals**2) / fit.kernel.sum() / density
-        noise[i] = constant**2 * np.sum((fit.top_weights * fit.residuals) ** 2, axis=0) / b ** (2 * s + 2)
+    guess = min(float(optimum(n, s, cells @ variance, cells @ jump**2)), cap)
+    b = min(max(_PILOT_FACTORS[0] * guess, _PILOT_FACTORS[1] * width), cap)
+    second = [curvature(side, outcomes, b, s, kernel) for side in sides]
+    bias = [constant * one.coefficient for constant, one in zip(betas, second, strict=True)]
+    spread = [v * one.squares / one.mass / density for one in second]
     squared = (bias[0] - bias[1]) ** 2
-    extra = _REGULARISATION * noise.sum(axis=0) if regularise else np.zeros_like(squared)
-    for part in (bias, spread, squared, extra):
-        part[..., flat] = 0.0  # a level that is the same in all units has rounding errors only
-    parts = [np.array([cells @ part]) if pooled else part for part in (spread.sum(axis=0), squared, extra)]
-    optimum = _formula(n, s, parts[0], parts[1] + parts[2])
-    bindings = tuple(_binding(h, cap, own, more) for h, own, more in zip(optimum, parts[1], parts[2], strict=True))
+    extra = _REGULARISATION * beta**2 * (second[0].noise + second[1].noise) if regularise else np.zeros_like(squared)
+    parts = [np.array([cells @ part]) if pooled else part for part in (spread[0] + spread[1], squared, extra)]
+    best = optimum(n, s, parts[0], parts[1] + parts[2])
+    if not best.min() > 0.0:
+        raise DataError(
+            f"an outcome or treatment without noise: on each side it is exactly a polynomial of degree {s + 1} in the running variable, so "
+            "that the smaller the bandwidth the better. Give a bandwidth"
+        )
+    straight = (variance == 0.0) & (jump == 0.0)  # over the whole of both sides, not within b only
+    exact = np.isinf(best) & (parts[0] == 0.0)
+    h = np.where(exact & ~(straight.all() if pooled else straight), b, np.minimum(best, cap))
     return BandwidthInfo(
-        rule="imse" if pooled else "mse", h=np.minimum(optimum, cap), pilot=np.array([pilot]), b=b, bias_plus=bias[0], bias_minus=bias[1],
-        variance_plus=spread[0], variance_minus=spread[1], density=density, regularisation=extra, cap=cap, bindings=bindings,
+        rule="imse" if pooled else "mse", h=h, pilot=np.array([guess]), b=b, bias_plus=bias[0], bias_minus=bias[1],
+        variance_plus=spread[0], variance_minus=spread[1], density=density, regularisation=extra, cap=cap,
+        bindings=tuple(_binding(cap, *each) for each in zip(best, exact, parts[1], parts[2], strict=True)),
     )  # fmt: skip
 
 
-def _binding(h: float, cap: float, bias: float, regularisation: float) -> Binding:
+def _binding(cap: float, h: float, exact: bool, bias: float, regularisation: float) -> Binding:
     """What decided a bandwidth."""
+    if exact:
+        return "exact"
     if h >= cap:
         return "cap"
     return "regularised" if regularisation > bias else "none"

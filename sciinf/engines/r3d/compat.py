@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sciinf.engines.r3d.bandwidth import BandwidthInfo, Binding, scale
+from sciinf.engines.r3d.bandwidth import BandwidthInfo, Binding, optimum, pilot, scale
 from sciinf.engines.r3d.covariance import Part
 from sciinf.engines.r3d.local_polynomial import Side, SideFit, fit_side, kernel_weights
 
@@ -37,21 +37,6 @@ def _numerical_constants(kernel: str, s: int, sign: int) -> tuple[float, float]:
     return float(first @ moment), float(first @ psi @ first)
 
 
-def _pilot(side: Side, outcomes: FloatArray, s: int) -> tuple[FloatArray, FloatArray]:
-    """Derivative of order s + 1 over its factorial, and the residual variance, of a polynomial of degree s + 1."""
-    width = float(np.abs(side.x).max())
-    fit = fit_side(side, outcomes, np.array([width]), s + 1, "uniform")
-    variance = np.var(fit.residuals, axis=0, ddof=1)
-    return fit.coefficients[s + 1] / width ** (s + 1), np.where(variance >= _NO_VARIANCE, variance, 1.0)
-
-
-def _formula(n: int, s: int, variance: FloatArray, squared: FloatArray, fallback: float) -> FloatArray:
-    """The optimum, or the fallback where there is no bias."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        h = (variance / (2.0 * (s + 1) * squared)) ** (1.0 / (2 * s + 3)) * n ** (-1.0 / (2 * s + 3))
-    return np.asarray(np.where(squared > 0.0, h, fallback))
-
-
 def plug_in(sides: tuple[Side, Side], outcomes: FloatArray, levels: FloatArray, s: int, kernel: str, *, pooled: bool) -> BandwidthInfo:
     """The selector: an order-s coefficient taken for the bias, no boundary constants in the second stage, always triangular there.
 
@@ -72,21 +57,24 @@ def plug_in(sides: tuple[Side, Side], outcomes: FloatArray, levels: FloatArray, 
     def pool(values: FloatArray) -> FloatArray:
         return np.array([values.sum()]) if pooled else values
 
+    def best(variance: FloatArray, squared: FloatArray) -> FloatArray:
+        return np.asarray(np.where(squared > 0.0, optimum(n, s, variance, squared), fallback))
+
     constants = [_numerical_constants(kernel, s, side.sign) for side in sides]
-    first = [_pilot(side, outcomes, s) for side in sides]
+    first = [pilot(side, outcomes, s) for side in sides]
     jump = constants[0][0] * first[0][0] - constants[1][0] * first[1][0]
-    variance = sum((c[1] * own[1] / density for c, own in zip(constants, first, strict=True)), np.zeros(outcomes.shape[1]))
-    pilot = _formula(n, s, pool(variance), squared(jump), fallback)
+    kept = [np.where(own[1] >= _NO_VARIANCE, own[1], 1.0) for own in first]
+    guess = best(pool((constants[0][1] * kept[0] + constants[1][1] * kept[1]) / density), squared(jump))
     bias, spread = np.zeros((2, 2, outcomes.shape[1]))
     for i, side in enumerate(sides):
-        fit = fit_side(side, outcomes, pilot, s, "triangular")
-        kept = np.maximum(fit.weights, 0.0)
+        fit = fit_side(side, outcomes, guess, s, "triangular")
+        positive = np.maximum(fit.weights, 0.0)
         bias[i] = fit.coefficients[s] / math.factorial(s + 1)
-        spread[i] = (kept * fit.residuals**2).sum(axis=0) / kept.sum(axis=0)
-    h = _formula(n, s, pool(spread.sum(axis=0) / density), squared(bias[0] - bias[1]), fallback)
+        spread[i] = (positive * fit.residuals**2).sum(axis=0) / positive.sum(axis=0)
+    h = best(pool(spread.sum(axis=0) / density), squared(bias[0] - bias[1]))
     unbound: tuple[Binding, ...] = ("none",)
     return BandwidthInfo(
-        rule="imse" if pooled else "mse", h=h, pilot=pilot, b=math.nan, bias_plus=bias[0], bias_minus=bias[1], variance_plus=spread[0],
+        rule="imse" if pooled else "mse", h=h, pilot=guess, b=math.nan, bias_plus=bias[0], bias_minus=bias[1], variance_plus=spread[0],
         variance_minus=spread[1], density=density, regularisation=np.zeros(outcomes.shape[1]), cap=cap, bindings=unbound * len(h),
     )  # fmt: skip
 

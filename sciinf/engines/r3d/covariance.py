@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
@@ -80,13 +81,12 @@ class Part:
     @classmethod
     def of(cls, fits: tuple[SideFit, SideFit], residuals: tuple[FloatArray, FloatArray], p: int) -> Part:
         """From the fits of the plus and the minus side and the residuals that count."""
-        scores = [fit.side.sign * fit.weights * e for fit, e in zip(fits, residuals, strict=True)]
-        plus = np.concatenate([np.full(len(fit.rows), fit.side.sign > 0) for fit in fits])
-        rows, kernel, weights, leverage = (
-            np.concatenate([getattr(fit, name) for fit in fits]) for name in ("rows", "kernel", "weights", "leverage")
-        )
-        inside = kernel > 0.0
-        return cls(rows, plus, inside, weights, leverage, np.concatenate(scores), p)
+        plus, minus = fits
+        rows = np.concatenate((plus.rows, minus.rows))
+        weights, leverage = np.concatenate((plus.weights, minus.weights)), np.concatenate((plus.leverage, minus.leverage))
+        scores = np.concatenate((plus.weights * residuals[0], -minus.weights * residuals[1]))
+        inside = np.concatenate((plus.kernel, minus.kernel)) > 0.0
+        return cls(rows, np.arange(len(rows)) < len(plus.rows), inside, weights, leverage, scores, p)
 
     def factors(self, cov_type: CovType, cluster: IntArray | None, labels: NDArray[Any]) -> FloatArray | float:
         """c_i of the covariance: 1, (1 - l)^(-1/2), (1 - l)^-1, or the small-sample factor of a side's clusters.
@@ -152,11 +152,20 @@ class Contributions:
     cluster: IntArray | None
     labels: NDArray[Any]
 
-    @property
+    @cached_property
     def active(self) -> IntArray:
         """Places of the units that count, for outcome or treatment, increasing: (n_active,)."""
-        rows = self.outcome.rows if self.treatment is None else np.concatenate([self.outcome.rows, self.treatment.rows])
-        return np.unique(rows)
+        counts = np.zeros(len(self.labels), dtype=np.bool_)
+        for part in (self.outcome, self.treatment):
+            if part is not None:
+                counts[part.rows] = True
+        return np.flatnonzero(counts)
+
+    def _places(self, part: Part) -> IntArray:
+        """Where each unit of a part is among the active ones."""
+        places = np.empty(len(self.labels), dtype=np.int64)
+        places[self.active] = np.arange(len(self.active))
+        return places[part.rows]
 
     def reduced_form(self, cov_type: CovType) -> FloatArray:
         """Contributions (n_active, n_q) to ``m_+ - m_-``, outcome's unit: the sharp effect, or the numerator of a fuzzy one."""
@@ -183,9 +192,8 @@ class Contributions:
         return self._spread(self.treatment, cov_type)[:, 0]
 
     def _spread(self, part: Part, cov_type: CovType) -> FloatArray:
-        active = self.active
-        out = np.zeros((len(active), part.scores.shape[1]))
-        out[np.searchsorted(active, part.rows)] = part.scores * part.factors(cov_type, self.cluster, self.labels)
+        out = np.zeros((len(self.active), part.scores.shape[1]))
+        out[self._places(part)] = part.scores * part.factors(cov_type, self.cluster, self.labels)
         return out
 
     def independent(self, contributions: FloatArray) -> FloatArray:
@@ -207,11 +215,17 @@ class Contributions:
         """Independent blocks among all units: units, or clusters."""
         return len(self.labels) if self.cluster is None else int(self.cluster.max()) + 1
 
+    def clusters_of_sides(self) -> tuple[int, int]:
+        """Clusters with units within the outcome's bandwidth, above and below the cutoff."""
+        assert self.cluster is not None
+        found = self.cluster[self.outcome.rows]
+        return len(np.unique(found[self.outcome.plus])), len(np.unique(found[~self.outcome.plus]))
+
     def of_the_sides(self, cov_type: CovType) -> FloatArray:
         """Contributions to (``m_+``, ``m_-``) together, (n_independent, 2 n_q), outcome's unit; in a fuzzy design of the reduced form."""
         reduced = self.reduced_form(cov_type)
         plus = np.zeros(len(self.active), dtype=np.bool_)
-        plus[np.searchsorted(self.active, self.outcome.rows)] = self.outcome.plus
+        plus[self._places(self.outcome)] = self.outcome.plus
         return self.independent(np.concatenate([np.where(plus[:, None], reduced, 0.0), np.where(plus[:, None], 0.0, -reduced)], axis=1))
 
     def covariance(self, cov_type: CovType) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -156,7 +157,7 @@ class RaggedSample:
         """Number of units."""
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def sizes(self) -> IntArray:
         """Number of values of each unit, (n,)."""
         return np.diff(self.offsets)

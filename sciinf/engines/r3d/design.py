@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Design:
 
     Examples
     --------
-    >>> [side.rows.tolist() for side in Design(np.array([-1.0, 0.0, 2.0])).sides()]
+    >>> [side.rows.tolist() for side in Design(np.array([-1.0, 0.0, 2.0])).sides]
     [[1, 2], [0]]
     """
 
@@ -61,7 +62,7 @@ class Design:
             object.__setattr__(self, "labels", np.arange(np.size(self.x)))
         object.__setattr__(self, "x", self._column("running variable", self.x))
         object.__setattr__(self, "cutoff", _real_cutoff(self.cutoff))
-        for side in self.sides():
+        for side in self.sides:
             if not len(side.x):
                 raise DataError(
                     f"no unit on the {side.name} side of the cutoff {self.cutoff:g}: the running variable runs from {self.x.min():g} to "
@@ -103,15 +104,16 @@ class Design:
         clusters = as_labels("cluster", cluster)
         if len(clusters) != self.n_units:
             raise DataError(f"cluster must have one label for each of the {self.n_units} units, got {len(clusters)}")
-        for side in self.sides():
+        for side in self.sides:
             if (count := len(np.unique(clusters[side.rows]))) < 2:
                 raise DataError(f"the {side.name} side has {count} cluster; a clustered covariance needs at least 2 on each side")
         return clusters
 
+    @cached_property
     def sides(self) -> tuple[Side, Side]:
         """Plus and minus side of the cutoff."""
         centred = self.x - self.cutoff
-        return side_of(centred, 1, self.names), side_of(centred, -1, self.names)
+        return side_of(centred, 1), side_of(centred, -1)
 
 
 def _real_cutoff(cutoff: Any) -> float:

@@ -207,8 +207,13 @@ def _gathered(parts: list[_Part | None], names: list[str], levels: FloatArray, r
     columns = [[part[k] for _, part in held] for k in range(1, len(_Part._fields))]
     held.clear()
     quantiles, counts, means, sums, digests = (_placed(column, rank) for column in columns)
-    whole = sha256_of(labels[order].tolist(), counts, digests)
+    whole = sha256_of(*_spelt(labels[order]), counts, digests)
     return UnitQuantiles(labels[order], levels, quantiles, counts, means, sums, rule, whole)
+
+
+def _spelt(labels: NDArray[Any]) -> tuple[Any, ...]:
+    """Labels for a fingerprint: integers as they are; text as one string with the lengths, whatever the width of the array."""
+    return (labels,) if labels.dtype.kind == "i" else ("".join(labels.tolist()), np.strings.str_len(labels))
 
 
 def _placed(columns: list[NDArray[Any]], rank: IntArray) -> NDArray[Any]:

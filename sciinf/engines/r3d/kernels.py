@@ -1,4 +1,4 @@
-"""Compiled loops: reading quantiles, and the projection onto nondecreasing functions.
+"""Compiled loops over units: means, digests, blocks to sort, quantiles read from them, and the nearest nondecreasing curves.
 
 Kernels take arrays and numbers only; shapes and finiteness are checked where the arrays are made.
 """
@@ -10,7 +10,7 @@ import math
 import numba
 import numpy as np
 
-from sciinf.numerics.jit import INTS, MATRIX, VECTOR, kernel
+from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
 
 __all__ = ["fill_block", "project_rows", "read_type7", "read_weighted", "segment_means", "unit_digests"]
 
@@ -19,23 +19,27 @@ WORDS = numba.uint64[::1]
 _WEIGHT_ROUNDING = 1e-12  # of the total weight
 
 
-@kernel(VECTOR(VECTOR, VECTOR, INTS))
+@kernel(VECTOR(VECTOR, VECTOR, INTS), reassociate=True)
 def segment_means(values, weights, offsets):
-    """Mean of each unit; weighted if ``weights`` is not empty. Summed in the order given, as differences from the first value."""
+    """Mean of each unit; weighted if ``weights`` is not empty. Summed as differences from the first value."""
     n = offsets.size - 1
     out = np.empty(n)
     for i in range(n):
-        first = values[offsets[i]]
-        total, mass = 0.0, 0.0
-        for j in range(offsets[i], offsets[i + 1]):
-            w = weights[j] if weights.size > 0 else 1.0
-            total += w * (values[j] - first)
-            mass += w
+        start, stop = offsets[i], offsets[i + 1]
+        first, total, mass = values[start], 0.0, 0.0
+        if weights.size > 0:
+            for j in range(start, stop):
+                total += weights[j] * (values[j] - first)
+                mass += weights[j]
+        else:
+            mass = 1.0 * (stop - start)
+            for j in range(start, stop):
+                total += values[j] - first
         out[i] = first + total / mass
     return out
 
 
-@kernel(numba.uint64(numba.uint64))
+@inline_kernel
 def _mixed(bits):
     """All 64 bits of a number spread over each other: the finaliser of SplitMix64 (Steele, Lea & Flood 2014), one to one."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -48,12 +52,17 @@ def unit_digests(values, weights, offsets, out):
     """Two sums of mixed bits for each unit, (n, 2): of its pairs of value and weight, whatever their order; no ``weights``, no pairs."""
     for i in range(offsets.size - 1):
         one, two = np.uint64(0), np.uint64(0)
-        for j in range(offsets[i], offsets[i + 1]):
-            bits = _mixed(values[j] + np.uint64(0x9E3779B97F4A7C15))
-            if weights.size > 0:
+        if weights.size > 0:
+            for j in range(offsets[i], offsets[i + 1]):
+                bits = _mixed(values[j] + np.uint64(0x9E3779B97F4A7C15))
                 bits = _mixed(bits ^ _mixed(weights[j] + np.uint64(0xD1B54A32D192ED03)))
-            one += bits
-            two += bits * (bits >> np.uint64(32))
+                one += bits
+                two += bits * (bits >> np.uint64(32))
+        else:  # a loop of its own, which the compiler can turn into vectors
+            for j in range(offsets[i], offsets[i + 1]):
+                bits = _mixed(values[j] + np.uint64(0x9E3779B97F4A7C15))
+                one += bits
+                two += bits * (bits >> np.uint64(32))
         out[i, 0], out[i, 1] = one, two
 
 

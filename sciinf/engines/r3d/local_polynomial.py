@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
+from sciinf.engines.r3d import local_kernels
 from sciinf.engines.r3d.columns import listed
 
 __all__ = ["Side", "SideFit", "fit_side", "kernel_weights", "side_of"]
@@ -23,12 +26,7 @@ SIDES = {1: "plus", -1: "minus"}
 
 def kernel_weights(name: str, u: FloatArray) -> FloatArray:
     """K(u): (1 - abs u)+, 3/4 (1 - u^2)+, or 1/2 on the closed interval abs u <= 1; each integrates to 1 over the line."""
-    distance = np.abs(u)
-    if name == "triangular":
-        return np.asarray(np.maximum(1.0 - distance, 0.0))
-    if name == "epanechnikov":
-        return np.asarray(0.75 * np.maximum(1.0 - distance * distance, 0.0))
-    return np.asarray(np.where(distance <= 1.0, 0.5, 0.0))
+    return np.asarray(local_kernels.kernel_values(u, local_kernels.KERNELS[name]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +41,11 @@ class Side:
         Their places among all units.
     x : (n_side,) float64 array
         Running variable less the cutoff.
-    labels : (n_side,) array
-        Names, for messages.
     """
 
     sign: int
     rows: IntArray
     x: FloatArray
-    labels: NDArray[Any]
 
     @property
     def name(self) -> str:
@@ -58,10 +53,10 @@ class Side:
         return SIDES[self.sign]
 
 
-def side_of(x: FloatArray, sign: int, labels: NDArray[Any]) -> Side:
+def side_of(x: FloatArray, sign: int) -> Side:
     """The side of ``sign`` among all units; a unit exactly at the cutoff is on the plus side."""
     rows = np.flatnonzero(x >= 0.0 if sign > 0 else x < 0.0)
-    return Side(sign, rows, np.ascontiguousarray(x[rows]), labels[rows])
+    return Side(sign, rows, x[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +69,10 @@ class SideFit:
         The side.
     active : (n_active,) int64 array
         Places within the side of units with abs(x) <= h for some column.
-    inside : (n_active, k) bool array
-        Which are active for which bandwidth.
-    kernel : (n_active, k) float64 array
-        K(x / h), 0 where not active.
     coefficients : (p + 1, m) float64 array
         In units of the outcome, of powers of u = x / h.
+    kernel : (n_active, k) float64 array
+        K(x / h), 0 where not active.
     weights : (n_active, k) float64 array
         s_i: the fit at the cutoff is their sum over the outcomes.
     leverage : (n_active, k) float64 array
@@ -94,16 +87,15 @@ class SideFit:
 
     side: Side
     active: IntArray
-    inside: NDArray[np.bool_]
-    kernel: FloatArray
     coefficients: FloatArray
+    kernel: FloatArray
     weights: FloatArray
     leverage: FloatArray
     residuals: FloatArray
     fitted: FloatArray
     top_weights: FloatArray
 
-    @property
+    @cached_property
     def rows(self) -> IntArray:
         """Places of the active units among all units."""
         return self.side.rows[self.active]
@@ -113,14 +105,39 @@ class SideFit:
         """The limit at the cutoff, (m,)."""
         return np.asarray(self.coefficients[0])
 
-    def with_fitted(self, outcomes: FloatArray, fitted: FloatArray) -> FloatArray:
-        """Residuals (n_active, m) against other fitted values, 0 where not active."""
-        return np.asarray(np.where(self.inside, outcomes[self.rows] - fitted, 0.0))
+    def residuals_of(self, fitted: FloatArray) -> FloatArray:
+        """Residuals (n_active, m) against other fitted values."""
+        return self.residuals + (self.fitted - fitted)
 
 
-def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], h: float, p: int, where: str) -> None:
-    """Enough units at enough places for order p."""
-    count = int(used.sum())
+class _Fit(NamedTuple):
+    """The fit at one bandwidth, over the units within it; fields as `SideFit`, arrays of units with one axis."""
+
+    active: IntArray
+    coefficients: FloatArray
+    kernel: FloatArray
+    weights: FloatArray
+    leverage: FloatArray
+    residuals: FloatArray
+    fitted: FloatArray
+    top_weights: FloatArray
+
+
+def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> _Fit:
+    """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
+    design = local_kernels.local_design(side.x, h, p, local_kernels.KERNELS[kernel])
+    active, k, weights, top_weights, leverage, powers, q, inverse, bound, n_used = design
+    if n_used < p + 2 or not bound <= _WORST_CONDITION:
+        _check(side, side.x[active], k > 0.0, inverse, h, where)
+    inner = outcomes[side.rows[active]]
+    coefficients = inverse @ (q @ inner)
+    fitted = powers.T @ coefficients
+    return _Fit(active, coefficients, k, weights, leverage, inner - fitted, fitted, top_weights)
+
+
+def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], inverse: FloatArray, h: float, where: str) -> None:
+    """Enough units at enough places for the order of a design with that ``inverse``, and not all too near to each other."""
+    p, count = len(inverse) - 1, int(used.sum())
     if count < p + 2:
         distances = np.sort(np.abs(side.x))
         enough = f"h > {distances[p + 1]:.6g} would do" if len(distances) > p + 1 else f"the side has {len(distances)} units in all"
@@ -134,32 +151,12 @@ def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], h: float, p: int,
             f"order p = {p} needs at least {p + 1} distinct values of the running variable on the {side.name} side within "
             f"h = {h:.6g}{where}, got {len(places)}: {listed(places)} (relative to the cutoff). Lower p or raise h"
         )
-
-
-def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> tuple[Any, ...]:
-    """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
-    u = side.x / h
-    active = np.flatnonzero(np.abs(u) <= 1.0)
-    u = u[active]
-    k = kernel_weights(kernel, u)
-    _check(side, side.x[active], k > 0.0, h, p, where)
-    powers = np.vander(u, p + 1, increasing=True)
-    root = np.sqrt(k)
-    q, r = np.linalg.qr(root[:, None] * powers)
-    condition = float(np.linalg.cond(r))
+    condition = float(np.linalg.cond(inverse)) if np.isfinite(inverse).all() else math.inf
     if not condition <= _WORST_CONDITION:
         raise DataError(
             f"the design of order p = {p} on the {side.name} side within h = {h:.6g}{where} is singular to working precision (condition "
-            f"{condition:.1e}); distinct values of the running variable: {listed(np.unique(side.x[active]))}. Lower p or raise h"
+            f"{condition:.1e}); distinct values of the running variable: {listed(np.unique(x))}. Lower p or raise h"
         )
-    inner = outcomes[side.rows[active]]
-    coefficients = np.linalg.solve(r, q.T @ (root[:, None] * inner))
-    ends = np.zeros((p + 1, 2))
-    ends[0, 0] = ends[p, 1] = 1.0
-    weights = root[:, None] * (q @ np.linalg.solve(r.T, ends))
-    fitted = powers @ coefficients
-    leverage = np.einsum("ij,ij->i", q, q)
-    return active, k, coefficients, weights[:, 0], weights[:, 1], leverage, fitted, inner - fitted
 
 
 def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: str, levels: Sequence[float] | None = None) -> SideFit:
@@ -192,27 +189,22 @@ def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: st
     l_i = k_i r_i' G^-1 r_i, G = sum k r r'. Solved by QR of diag(sqrt k) R: G is never formed.
     """
     if len(h) == 1:
-        active, k, coefficients, weights, top, leverage, fitted, residuals = _one(side, outcomes, float(h[0]), p, kernel, "")
-        column = (slice(None), None)
-        inside = np.ones((len(active), 1), dtype=np.bool_)
-        return SideFit(
-            side, active, inside, k[column], coefficients, weights[column], leverage[column], residuals, fitted, top[column]
-        )  # fmt: skip
+        one = _one(side, outcomes, float(h[0]), p, kernel, "")
+        k, weights, leverage, top = (array[:, None] for array in (one.kernel, one.weights, one.leverage, one.top_weights))
+        return SideFit(side, one.active, one.coefficients, k, weights, leverage, one.residuals, one.fitted, top)
     m = outcomes.shape[1]
     active = np.flatnonzero(np.abs(side.x) / h.max() <= 1.0)
     place = np.full(len(side.x), -1)
     place[active] = np.arange(len(active))
-    inside = np.zeros((len(active), m), dtype=np.bool_)
     arrays = {name: np.zeros((len(active), m)) for name in ("kernel", "weights", "leverage", "residuals", "fitted", "top_weights")}
     coefficients = np.empty((p + 1, m))
     for value in np.unique(h):
         columns = np.flatnonzero(h == value)
         where = "" if levels is None else f" at q = {levels[columns[0]]:g}"
-        here, k, found, weights, top, leverage, fitted, residuals = _one(side, outcomes[:, columns], float(value), p, kernel, where)
-        coefficients[:, columns] = found
-        cells = np.ix_(place[here], columns)
-        inside[cells] = True
-        for name, each in (("kernel", k), ("weights", weights), ("leverage", leverage), ("top_weights", top)):
-            arrays[name][cells] = each[:, None]
-        arrays["residuals"][cells], arrays["fitted"][cells] = residuals, fitted
-    return SideFit(side, active, inside, coefficients=coefficients, **arrays)
+        one = _one(side, outcomes[:, columns], float(value), p, kernel, where)
+        coefficients[:, columns] = one.coefficients
+        cells = np.ix_(place[one.active], columns)
+        for name, array in arrays.items():
+            each = getattr(one, name)
+            array[cells] = each if each.ndim == 2 else each[:, None]
+    return SideFit(side, active, coefficients, **arrays)

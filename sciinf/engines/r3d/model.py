@@ -177,7 +177,7 @@ class R3D:
 
     def sides(self) -> tuple[Side, Side]:
         """Plus and minus side of the cutoff."""
-        return self.design.sides()
+        return self.design.sides
 
     def select_bandwidth(
         self,

@@ -55,9 +55,10 @@ def project(curves: FloatArray, weights: FloatArray) -> FloatArray:
     >>> project(np.array([1.0, 3.0, 2.0]), np.ones(3)).tolist()
     [1.0, 2.5, 2.5]
     """
-    rows = np.array(np.atleast_2d(curves), dtype=np.float64, order="C")
-    project_rows(rows, np.ascontiguousarray(weights, dtype=np.float64))
-    return rows.reshape(np.shape(curves))
+    found = np.array(curves, dtype=np.float64, order="C")
+    if len(weights) > 1:
+        project_rows(found.reshape(-1, len(weights)), np.ascontiguousarray(weights, dtype=np.float64))
+    return found
 
 
 def count_moved(raw: FloatArray, projected: FloatArray) -> int:

@@ -52,9 +52,13 @@ def unit_quantiles(sample: RaggedSample, q_grid: ArrayLike, rule: QuantileRule =
     """
     one_of("quantile_rule", rule, get_args(QuantileRule))
     levels = np.atleast_1d(np.asarray(q_grid, dtype=np.float64))
-    if sample.weights is not None:
-        return _weighted(sample, levels, rule)
     out = np.empty((sample.n_units, len(levels)))
+    if len(sample.values) == sample.n_units:  # one value each, which is every quantile
+        out[:] = sample.values[:, None]
+        return out
+    if sample.weights is not None:
+        _weighted(sample, levels, rule, out)
+        return out
     for rows, size in _blocks(sample.sizes):
         block, sizes = _sorted_block(sample, rows, size), sample.sizes[rows]
         out[rows] = _read_type7(block, sizes, levels) if rule == "type7" else _read_inverted(block, sizes, levels)
@@ -98,13 +102,11 @@ def _read_inverted(block: FloatArray, sizes: IntArray, levels: FloatArray) -> Fl
     return np.take_along_axis(block, np.clip(order, 1, sizes[:, None]) - 1, axis=1)
 
 
-def _weighted(sample: RaggedSample, levels: FloatArray, rule: QuantileRule) -> FloatArray:
+def _weighted(sample: RaggedSample, levels: FloatArray, rule: QuantileRule, out: FloatArray) -> None:
     assert sample.weights is not None
-    out = np.empty((sample.n_units, len(levels)))
     for i in range(sample.n_units):
         part = slice(sample.offsets[i], sample.offsets[i + 1])
         used = sample.weights[part] > 0.0
         values, weights = sample.values[part][used], sample.weights[part][used]
         order = np.lexsort((weights, values))
         kernels.read_weighted(values[order], weights[order], levels, int(rule == "type7"), out[i])
-    return out

@@ -45,7 +45,7 @@ def select(
         factor = rules.coverage_factor(len(model.x), settings.s)
         info = replace(info, h=info.h * factor)
         den = None if den is None else replace(den, h=den.h * factor) if den.rule != "given" else den
-    return replace(info, denominator=den)
+    return info if den is None else replace(info, denominator=den)
 
 
 def _of_treatment(model: R3D, bandwidth: Any, bandwidth_den: Any, given: FloatArray | None, regularise: bool) -> BandwidthInfo | None:

@@ -21,7 +21,6 @@ CONSTANTS = {
     "uniform": [(1 / 2, 1.0), (-1 / 6, 4.0), (1 / 20, 9.0), (-1 / 70, 16.0)],
 }
 X = np.random.default_rng(1).uniform(-1.0, 1.0, 400)
-LABELS = np.arange(400)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -54,7 +53,7 @@ def test_kernels_integrate_to_one(kernel: str) -> None:
 @given(st.sampled_from(KERNELS), st.integers(0, 4), st.floats(0.15, 3.0), st.sampled_from([1, -1]))
 @settings(max_examples=60, deadline=None)
 def test_weights_reproduce_polynomials(kernel: str, p: int, h: float, sign: int) -> None:
-    side = side_of(X, sign, LABELS)
+    side = side_of(X, sign)
     fit = fit_side(side, np.ones((400, 1)), np.array([h]), p, kernel)
     s, u = fit.weights[:, 0], side.x[fit.active] / h
     assert abs(s.sum() - 1.0) < 1e-10
@@ -70,7 +69,7 @@ def test_weights_reproduce_polynomials(kernel: str, p: int, h: float, sign: int)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("p", [0, 1, 2, 3])
 def test_equals_the_normal_equations(kernel: str, p: int) -> None:
-    side = side_of(X, 1, LABELS)
+    side = side_of(X, 1)
     y = np.random.default_rng(2).normal(size=(400, 3))
     fit = fit_side(side, y, np.array([0.6]), p, kernel)
     u = side.x / 0.6
@@ -84,7 +83,7 @@ def test_equals_the_normal_equations(kernel: str, p: int) -> None:
 
 
 def test_a_bandwidth_per_column_is_each_column_by_itself() -> None:
-    side, y = side_of(X, -1, LABELS), np.random.default_rng(3).normal(size=(400, 3))
+    side, y = side_of(X, -1), np.random.default_rng(3).normal(size=(400, 3))
     h = np.array([0.4, 0.7, 0.4])
     together = fit_side(side, y, h, 2, "triangular", (0.2, 0.5, 0.8))
     for j in range(3):
@@ -95,13 +94,12 @@ def test_a_bandwidth_per_column_is_each_column_by_itself() -> None:
             column = getattr(together, name)[:, j]
             assert_allclose(column[place], getattr(alone, name)[:, 0], rtol=1e-12, atol=1e-14)
             assert np.count_nonzero(np.delete(column, place)) == 0
-        assert together.inside[:, j].sum() == len(alone.active)
 
 
 def test_singular_designs() -> None:
     x = np.concatenate([np.full(5, 0.1), 0.1 + 1e-9 * np.arange(1, 6), -np.linspace(0.1, 1.0, 10)])
     with pytest.raises(DataError, match=r"plus side.*singular to working precision"):
-        fit_side(side_of(x, 1, np.arange(20)), np.ones((20, 1)), np.array([1.0]), 2, "triangular")
+        fit_side(side_of(x, 1), np.ones((20, 1)), np.array([1.0]), 2, "triangular")
 
 
 # ---- projection ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
-from sciinf.core.errors import SciinfWarning
+from sciinf.core.errors import DataError, SciinfWarning
 from sciinf.engines.r3d import R3D, R3DResults, R3DSettings, RaggedSample
 from sciinf.engines.r3d.covariance import effective_freedom
 from sciinf.engines.r3d.simulate import closed_form, dgp1, dgp2, scalar
@@ -136,6 +137,7 @@ def test_full_compliance_is_the_sharp_design(cov_type: Any) -> None:
     assert_allclose(fuzzy.cov_params(), sharp.cov_params(), rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:few degrees of freedom")
 def test_each_unit_its_own_cluster() -> None:
     clustered = R3D(DATA.x, DATA.outcomes, cluster=np.arange(300), settings=SETTINGS)
     plain = fitted(bandwidth=0.6, cov_type="HC0")
@@ -148,7 +150,7 @@ def test_each_unit_its_own_cluster() -> None:
     assert (ratio <= max(factors) + 1e-12).all()
 
 
-@pytest.mark.filterwarnings("ignore:the running variable has")
+@pytest.mark.filterwarnings("ignore:the running variable has", "ignore:few degrees of freedom")
 def test_units_without_weight_do_not_count_in_a_cluster_s_factor() -> None:
     """Whole x, h = 5, clusters by x (Lee & Card 2008): the units at 5 have no weight, so dropping them changes nothing."""
     rng = np.random.default_rng(2)
@@ -172,7 +174,7 @@ def test_a_level_that_is_the_same_in_all_units() -> None:
         fit = R3D(DATA.x, list(ordered - ordered.min() + floor), settings=chosen).fit("mse")
         info = fit.bandwidth_info
         assert (info.h[:2] == info.cap).all()
-        assert info.bindings[:2] == ("cap", "cap")
+        assert info.bindings[:2] == ("exact", "exact")
         assert ((info.h > 0.0) & (info.h <= info.cap)).all()
         assert_allclose(fit.params[:2], 0.0, atol=1e-12)
         found.append(fit)
@@ -180,6 +182,7 @@ def test_a_level_that_is_the_same_in_all_units() -> None:
     assert_allclose(found[0].params, found[1].params, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:few degrees of freedom")
 def test_copies_of_units_as_clusters() -> None:
     """Every unit three times, a cluster each: the covariance is that of the units; taken as independent it is a third."""
     order = np.repeat(np.arange(300), 3)
@@ -262,6 +265,41 @@ def test_what_decided_the_bandwidth() -> None:
     assert model.select_bandwidth(coverage_rule=True).h[0] == pytest.approx(info.h[0] * 300 ** (-1 / 20))
     assert model.select_bandwidth(0.4).binding == "given"
     assert model.select_bandwidth("rot").h[0] == pytest.approx(1.06 * np.std(DATA.x, ddof=1) * 300**-0.2)
+
+
+def test_a_treatment_without_noise() -> None:
+    """Straight on each side, everywhere or near the cutoff alone: no bandwidth made of rounding, and the jump is exact; curved: refused."""
+    data = dgp1(400, 40, 1.0, np.random.default_rng(3))
+    above = data.x >= 0.0
+    lines = np.where(above, 0.7 + 0.2 * data.x, 0.2 + 0.1 * data.x)
+    bent = np.where(above, 0.7 + 0.2 * np.minimum(data.x, 0.7), 0.2 + 0.1 * np.maximum(data.x, -0.8))
+    for share, where in ((lines, "cap"), (bent, "b"), (above.astype(float), "cap")):
+        fit = R3D(data.x, data.outcomes, treatment=share, settings=SETTINGS).fit()
+        info = fit.bandwidth_info.denominator
+        assert info is not None
+        assert info.binding == "exact"
+        assert info.h[0] == getattr(info, where)
+        assert fit.denominator == pytest.approx(0.5 if share[above].min() < 1.0 else 1.0, rel=1e-12)
+    with pytest.raises(DataError, match=r"without noise.*polynomial of degree 2.*Give a bandwidth"):
+        R3D(data.x, data.outcomes, treatment=np.where(above, 0.7 + 0.2 * data.x**2, 0.2 + 0.1 * data.x), settings=SETTINGS).fit()
+
+
+def test_few_clusters_are_said() -> None:
+    """Eight clusters on each side: a note with their number and the degrees of freedom; forty: none."""
+    rng = np.random.default_rng(4)
+    for groups, said in ((8, True), (60, False)):
+        cluster = np.repeat(np.arange(2 * groups), 10)
+        x = np.where(cluster < groups, -1.0, 1.0) * rng.uniform(0.01, 1.0, len(cluster))
+        y = x + rng.normal(size=2 * groups)[cluster] + rng.normal(size=len(cluster))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit = R3D(x, [[value] for value in y], cluster=cluster, settings=R3DSettings(q_grid=(0.5,))).fit(1.0)
+        texts = [str(one.message) for one in caught if "few degrees of freedom" in str(one.message)]
+        assert (fit.nu_eff < 20.0) is said
+        assert len(texts) == said
+        if said:
+            assert f"8 clusters above and 8 below the cutoff are within the bandwidth, and their weights leave {fit.nu_eff:.1f}" in texts[0]
+            assert "use_t=True" in texts[0]
 
 
 def test_the_cap() -> None:

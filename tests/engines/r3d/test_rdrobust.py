@@ -50,6 +50,7 @@ def test_fuzzy(reference_set: Sets, i: int) -> None:
     assert_allclose(fit.bse, row["se_hc0"], rtol=0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:few degrees of freedom")
 def test_clusters(reference_set: Sets, anchors: dict[str, Any]) -> None:
     data = reference_set("scalarC")
     six = np.arange(300) // 6

@@ -110,6 +110,7 @@ def test_a_covariance_that_is_singular_to_working_precision(fit: R3DResults) -> 
     assert math.isfinite(replace(engine, covariance=near).log_likelihood_null())
 
 
+@pytest.mark.filterwarnings("ignore:few degrees of freedom")
 def test_one_cluster_within_the_bandwidth() -> None:
     """Two clusters on each side, but near the cutoff one of the plus side's alone."""
     cluster = np.where(DATA.x >= 0.0, np.where(DATA.x < 0.8, 1, 2), np.where(np.arange(200) % 2, 3, 4))

@@ -1,0 +1,150 @@
+"""Compiled loops of a one-sided local polynomial: kernel weights, and the weighted design in factors."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
+
+__all__ = ["KERNELS", "count_places", "kernel_values", "local_design", "residual_sums"]
+
+KERNELS = {"triangular": 0, "epanechnikov": 1, "uniform": 2}
+"""How the loops call each kernel."""
+
+
+@inline_kernel
+def _kernel_value(u, code):
+    distance = abs(u)
+    if code == 0:
+        return max(1.0 - distance, 0.0)
+    if code == 1:
+        return 0.75 * max(1.0 - distance * distance, 0.0)
+    return 0.5 if distance <= 1.0 else 0.0
+
+
+@kernel(VECTOR(VECTOR, numba.int64))
+def kernel_values(u, code):
+    """K(u): (1 - abs u)+, 3/4 (1 - u^2)+, or 1/2 on the closed interval abs u <= 1; each integrates to 1 over the line."""
+    out = np.empty(u.size)
+    for i in range(u.size):
+        out[i] = _kernel_value(u[i], code)
+    return out
+
+
+@inline_kernel
+def _within(x, h):
+    """Places of the units with abs x / h <= 1, and u = x / h there."""
+    count = 0
+    for i in range(x.size):
+        if abs(x[i] / h) <= 1.0:
+            count += 1
+    active, u = np.empty(count, dtype=np.int64), np.empty(count)
+    count = 0
+    for i in range(x.size):
+        ratio = x[i] / h
+        if abs(ratio) <= 1.0:
+            active[count], u[count] = i, ratio
+            count += 1
+    return active, u
+
+
+@inline_kernel
+def _factorise(powers, root, q, r, inverse):
+    """QR of the rows of ``powers`` times ``root`` by Gram-Schmidt done twice: Q is orthogonal to working precision."""
+    order, n = powers.shape
+    for j in range(order):
+        for i in range(n):
+            q[j, i] = root[i] * powers[j, i]
+        for _ in range(2):
+            for m in range(j):
+                share = 0.0
+                for i in range(n):
+                    share += q[m, i] * q[j, i]
+                r[m, j] += share
+                for i in range(n):
+                    q[j, i] -= share * q[m, i]
+        square = 0.0
+        for i in range(n):
+            square += q[j, i] * q[j, i]
+        r[j, j] = math.sqrt(square)
+        inverse[j, j] = 1.0 / r[j, j]
+        for i in range(n):
+            q[j, i] *= inverse[j, j]
+        for m in range(j):
+            total = 0.0
+            for i in range(m, j):
+                total += inverse[m, i] * r[i, j]
+            inverse[m, j] = -total * inverse[j, j]
+
+
+@kernel(
+    numba.types.Tuple((INTS, *(VECTOR,) * 4, *(MATRIX,) * 3, numba.float64, numba.int64))(VECTOR, numba.float64, numba.int64, numba.int64),
+    reassociate=True,
+)
+def local_design(x, h, p, code):
+    """What an order-p fit over the units with abs x <= h does to any outcome.
+
+    Returns the places of those units; k = K(u), the weights of the first and of the last coefficient, and leverages, (n,) each; powers R
+    of u = x / h, and sqrt(k) Q of the QR of ``diag(sqrt k) R``, (p + 1, n) each; the inverse of the triangular factor,
+    (p + 1, p + 1), not finite where the design is singular to the bit; a number that its condition does not exceed; and how many k are
+    positive. The coefficients are ``inverse @ (sqrt(k) Q @ outcomes)``.
+    """
+    active, u = _within(x, h)
+    n, n_used = u.size, 0
+    k, root = np.empty(n), np.empty(n)
+    powers, q = np.empty((p + 1, n)), np.empty((p + 1, n))
+    for i in range(n):
+        k[i] = _kernel_value(u[i], code)
+        root[i] = math.sqrt(k[i])
+        n_used += k[i] > 0.0
+        powers[0, i] = 1.0
+    for j in range(1, p + 1):
+        for i in range(n):
+            powers[j, i] = powers[j - 1, i] * u[i]
+    r, inverse = np.zeros((p + 1, p + 1)), np.zeros((p + 1, p + 1))
+    _factorise(powers, root, q, r, inverse)
+    weights, top, leverage = np.zeros(n), np.empty(n), np.zeros(n)
+    for j in range(p + 1):
+        for i in range(n):
+            leverage[i] += q[j, i] * q[j, i]
+            q[j, i] *= root[i]
+            weights[i] += q[j, i] * inverse[0, j]
+    for i in range(n):
+        top[i] = q[p, i] * inverse[p, p]
+    bound = math.sqrt(np.sum(r * r) * np.sum(inverse * inverse))  # Frobenius norms
+    return active, k, weights, top, leverage, powers, q, inverse, bound, n_used
+
+
+@kernel(numba.types.Tuple((VECTOR,) * 4)(MATRIX, MATRIX, VECTOR, VECTOR), reassociate=True)
+def residual_sums(residuals, fitted, k, top):
+    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient; largest abs e and abs fit: (m,) each."""
+    n, m = residuals.shape
+    spread, noise, largest, size = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
+    for i in range(n):
+        w = top[i] * top[i]
+        for c in range(m):
+            square = residuals[i, c] * residuals[i, c]
+            spread[c] += k[i] * square
+            noise[c] += w * square
+            largest[c] = max(largest[c], abs(residuals[i, c]))
+            size[c] = max(size[c], abs(fitted[i, c]))
+    return spread, noise, largest, size
+
+
+@kernel(numba.int64(VECTOR, INTS, numba.int64))
+def count_places(x, rows, most):
+    """Distinct values of ``x[rows]``, counted up to ``most``."""
+    found, count = np.empty(most), 0
+    for i in range(rows.size):
+        known = False
+        for j in range(count):
+            known = known or found[j] == x[rows[i]]
+        if not known:
+            found[count] = x[rows[i]]
+            count += 1
+            if count == most:
+                break
+    return count
