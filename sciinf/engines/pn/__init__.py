@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sciinf.engines.pn import families
+from sciinf.engines.pn import curves, families
 from sciinf.engines.pn.adapters import from_scipy
 from sciinf.engines.pn.criterion import PNResult, pn_criterion
 from sciinf.engines.pn.cumulants import CumulantSummary
 from sciinf.engines.pn.exact import exact_risk
 from sciinf.engines.pn.family import ExponentialFamily
+from sciinf.engines.pn.path import PNPath, pn_path
 from sciinf.engines.pn.risk import RiskExpansion, risk_expansion
 from sciinf.engines.pn.settings import CumulantSettings, PNSettings
 from sciinf.engines.pn.support import Box, Circle, FiniteSet, HalfLine, Integers, Interval, RealLine, Spins
@@ -24,6 +25,7 @@ __all__ = [
     "HalfLine",
     "Integers",
     "Interval",
+    "PNPath",
     "PNResult",
     "PNSettings",
     "RealLine",
@@ -33,12 +35,14 @@ __all__ = [
     "TruthNodes",
     "TruthSample",
     "bayes_error_lower",
+    "curves",
     "exact_risk",
     "families",
     "from_scipy",
     "kl_threshold",
     "max_p",
     "pn_criterion",
+    "pn_path",
     "required_n",
     "risk_expansion",
 ]

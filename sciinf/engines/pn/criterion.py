@@ -23,6 +23,8 @@ from sciinf.engines.pn.truths import TruthSample
 from sciinf.engines.pn.verdict import InformationCriteria, Threshold, Verdict, information_criteria, judged
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 __all__ = ["Influence", "PNResult", "pn_criterion"]
@@ -113,6 +115,24 @@ class PNResult:
             "se": verdict.se, "reliable": verdict.reliable, "er_lower": verdict.er_lower, "n_required_1": verdict.n_required_1,
             "n_required_2": verdict.n_required_2, "accept": verdict.accept,
         }  # fmt: skip
+
+    def plot_required_n(self, ax: Axes | None = None) -> Figure:
+        """Risk against n with the threshold; see `sciinf.engines.pn.plots.required_n_of`."""
+        from sciinf.engines.pn import plots
+
+        return plots.required_n_of(self, ax)
+
+    def plot_max_p(self, ax: Axes | None = None) -> Figure:
+        """Parameters that n observations afford; see `sciinf.engines.pn.plots.max_p`."""
+        from sciinf.engines.pn import plots
+
+        return plots.max_p(self, ax)
+
+    def plot_influence(self, ax: Axes | None = None) -> Figure:
+        """Which rows carry the sandwich's trace; see `sciinf.engines.pn.plots.influence`."""
+        from sciinf.engines.pn import plots
+
+        return plots.influence(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
