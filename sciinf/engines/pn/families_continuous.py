@@ -558,6 +558,12 @@ class PolynomialExponential(ClosedFamily):
         """Powers."""
         return np.hstack([x**k for k in range(1, self.p + 1)])
 
+    def compiled_density(self, theta: FloatArray) -> tuple[Any, Any, FloatArray]:
+        """Powers."""
+        from sciinf.engines.pn.kernels import powers
+
+        return powers, None, theta
+
     def natural(self, theta: ArrayLike) -> FloatArray:
         """Theta itself, checked."""
         return self.check_theta(theta)
