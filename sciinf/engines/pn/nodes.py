@@ -164,7 +164,9 @@ def _edges(
             found = log_density(np.asarray(x, dtype=np.float64).reshape(-1, 1))
         return np.where(np.isnan(found), -np.inf, found)
 
-    modes = modes_of(value, low, high) if hints is None or not len(hints) else hints[(hints > low) & (hints < high)]
+    modes = np.empty(0)
+    if hints is not None:  # a density may be largest at an end
+        modes = np.unique([*filter(math.isfinite, (low, high)), *hints[(hints > low) & (hints < high)]])
     modes = modes if len(modes) else modes_of(value, low, high)
     top = float(np.max(value(modes)))
     if not math.isfinite(top):
