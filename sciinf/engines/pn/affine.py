@@ -70,6 +70,11 @@ class AffineFamily(ExponentialFamily):
         """As of the family."""
         return self.family.log_base_of(x)
 
+    @property
+    def simulates_itself(self) -> bool:
+        """As of the family."""
+        return self.family.simulates_itself
+
     def compiled_density(self, theta: FloatArray) -> tuple[Any, Any, FloatArray]:
         """That of the family: the shift changes the normaliser alone."""
         return self.family.compiled_density(self.inner(theta))

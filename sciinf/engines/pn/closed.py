@@ -63,6 +63,11 @@ class ClosedFamily(ExponentialFamily):
         """Log h (n,)."""
         return np.zeros(len(x))
 
+    @property
+    def simulates_itself(self) -> bool:
+        """Where the subclass has a ``simulate``."""
+        return type(self).simulate is not ExponentialFamily.simulate
+
     def psi(self, theta: FloatArray) -> float:
         """Log-partition function inside the domain."""
         raise NotImplementedError

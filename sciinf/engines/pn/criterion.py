@@ -257,7 +257,8 @@ def _of_family(family: ExponentialFamily, data: ArrayLike, weights: ArrayLike | 
     model = risk_expansion(family, None, sandwich.theta, settings.cumulants)
     log_likelihood = n * float(share @ family.log_density(points, sandwich.theta))
     exact = exact_risk(family, sandwich.theta, n) if settings.method == "exact" else None
-    return _Case(type(family).__name__, n, model, sandwich, log_likelihood, (), exact)
+    flags = ("draws_optimistic_se",) if "draws" in (model.method, sandwich.method) else ()
+    return _Case(type(family).__name__, n, model, sandwich, log_likelihood, flags, exact)
 
 
 def _of_fitted(fitted: FittedModel, settings: PNSettings) -> _Case:

@@ -54,13 +54,12 @@ def chained(family: ExponentialFamily, theta: FloatArray, n: int, rng: np.random
     ------
     ConfigError
         If the statistics are not compiled.
-    ConvergenceError
-        If the chains do not agree or are too short; names the statistic.
 
     Notes
     -----
     Chains begin at the modes found on a grid in up to two dimensions, else behind a walk from a flattened density to the true one. The
-    first half of each is discarded; scale of the steps and spacing of the draws are chosen in it alone.
+    first half of each is discarded; scale of the steps and spacing of the draws are chosen in it alone. Whether the chains can be trusted
+    is for `check_mixed` to say.
     """
     walks = [_Walk(family, theta, seed) for seed in rng.integers(0, 2**63, size=_CHAINS).tolist()]
     for walk, place in zip(walks, starts(family, theta, [walk.rng for walk in walks]), strict=True):
@@ -71,22 +70,26 @@ def chained(family: ExponentialFamily, theta: FloatArray, n: int, rng: np.random
     length = max(-(-n // _CHAINS), _LEAST)
     for walk in walks:
         walk.steps(length, thin)  # the rest of the discarded half
-    kept = np.stack([walk.steps(length, thin) for walk in walks])
-    check_mixed(family, _statistics(family, kept))
-    return kept
+    return np.stack([walk.steps(length, thin) for walk in walks])
 
 
-def check_mixed(family: ExponentialFamily, statistics: FloatArray) -> float:
-    """Least effective number of draws of statistics (n_chains, n_steps, p).
+def check_mixed(family: ExponentialFamily, points: FloatArray, *, ensemble: bool = False) -> float:
+    """Least effective number of draws of a statistic, of points (n_chains, n_steps, dim); ``ensemble``: the chains are walkers of one.
 
     Raises
     ------
     ConvergenceError
-        If for one of them split R-hat is above 1.01 or that number below 1,000.
+        If for a statistic split R-hat is above 1.01 or that number below 1,000.
     """
-    from sciinf.results.diagnostics import split_rhat
+    from sciinf.results.diagnostics import autocorrelation_time, split_rhat
 
-    effective = _effective(statistics)
+    statistics = _statistics(family, points)
+    if ensemble:  # walkers depend on each other: their number over the common autocorrelation time, and R-hat of groups laid end to end
+        moving = [float(autocorrelation_time(statistics[:, :, k])) for k in range(family.p)]
+        effective = [statistics.shape[0] * statistics.shape[1] / time for time in moving]
+        statistics = statistics[: len(statistics) // _CHAINS * _CHAINS].reshape(_CHAINS, -1, family.p)
+    else:
+        effective = _effective(statistics)
     for k, name in enumerate(family.names or ()):
         rhat = split_rhat(statistics[:, :, k]) if np.ptp(statistics[:, :, k]) > 0.0 else 1.0
         if not rhat <= _RHAT:
@@ -157,9 +160,9 @@ class _Walk:
         for stage in range(_STAGES):
             seen.append(self.steps(_STAGE_STEPS, 1))
             if self.dim > 1 and stage in (1, 3, 6):
-                covariance = np.cov(np.vstack(seen[stage // 2 :]).T)
+                covariance = np.asarray(np.cov(np.vstack(seen[stage // 2 :]).T), dtype=np.float64)
                 spread = np.diag(np.maximum(np.diag(covariance), 1e-300))
-                self.factor = np.linalg.cholesky(covariance + 1e-6 * spread) * 2.4 / math.sqrt(self.dim)
+                self.factor = np.asarray(np.linalg.cholesky(covariance + 1e-6 * spread) * 2.4 / math.sqrt(self.dim), dtype=np.float64)
             else:
                 self.factor = self.factor * math.exp(2.0 * (self.accepted - self._goal))
 

@@ -556,7 +556,7 @@ class PolynomialExponential(ClosedFamily):
 
     def evaluate(self, x: FloatArray) -> FloatArray:
         """Powers."""
-        return np.hstack([x**k for k in range(1, self.p + 1)])
+        return np.asarray(np.multiply.accumulate(np.repeat(x, self.p, axis=1), axis=1))
 
     def compiled_density(self, theta: FloatArray) -> tuple[Any, Any, FloatArray]:
         """Powers."""

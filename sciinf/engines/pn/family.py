@@ -137,6 +137,11 @@ class ExponentialFamily:
         evaluate_log_base(self.log_base, np.array(x, dtype=np.float64, order="C"), out)
         return out
 
+    @property
+    def simulates_itself(self) -> bool:
+        """Whether `simulate` is a direct law of the family's own."""
+        return False
+
     def compiled_density(self, theta: FloatArray) -> tuple[Any, Any, FloatArray]:
         """Numba functions of T and log h, None where there is none, and the theta (p,) that goes with them: for chains over x."""
         return self.statistics, self.log_base, theta

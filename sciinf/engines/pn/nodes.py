@@ -15,7 +15,7 @@ from scipy import optimize
 from sciinf.core.errors import ConvergenceError, DataError
 from sciinf.engines.pn.support import Box, Circle, HalfLine, Integers, Interval, Spins, Support
 
-__all__ = ["LogDensity", "Rule", "ends_of", "listed", "modes_of", "panels_of", "rule_of"]
+__all__ = ["LogDensity", "Rule", "ends_of", "has_rule", "listed", "modes_of", "panels_of", "rule_of"]
 
 FloatArray = NDArray[np.float64]
 LogDensity = Callable[[FloatArray], FloatArray]
@@ -71,6 +71,11 @@ def rule_of(
     if support.dim == 1 and not isinstance(support, Spins):
         return _panels(panels_of(support, log_density, statistics, hints), 2 * _COARSE)
     raise DataError(f"pn: no quadrature over {support}: at most three dimensions, or 2^20 states")
+
+
+def has_rule(support: Support) -> bool:
+    """Whether there is a `rule_of` a support, exact or refinable."""
+    return support.is_finite or not (isinstance(support, Spins) or support.dim > 3)
 
 
 def panels_of(

@@ -8,10 +8,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sciinf.core.errors import ConfigError, nearest_names, shown
+from sciinf.core.seeding import check_seed
 
-__all__ = ["CumulantMethod", "CumulantSettings", "PNSettings", "one_of", "positive_integer"]
+__all__ = ["CumulantMethod", "CumulantSettings", "DrawSampler", "PNSettings", "one_of", "positive_integer"]
 
-CumulantMethod = Literal["auto", "closed", "enumerate", "quad"]
+CumulantMethod = Literal["auto", "closed", "enumerate", "quad", "draws"]
+DrawSampler = Literal["numba", "emcee"]
 RiskMethod = Literal["auto", "expansion", "exact"]
 Unit = Literal["row", "trial"]
 
@@ -46,17 +48,38 @@ class CumulantSettings:
 
     Parameters
     ----------
-    method : {"auto", "closed", "enumerate", "quad"}
+    method : {"auto", "closed", "enumerate", "quad", "draws"}
         "auto" takes the first that applies.
+    n_draws : int
+        Draws of x, at least.
+    n_blocks : int
+        Blocks of them for the jackknife.
     rtol : float
         Change of A1, A2 and K4, relative, at which a quadrature ends.
+    sampler : {"numba", "emcee"}
+        Whose chains over x are used where the family has no simulator of its own, or emcee's in any case.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
     """
 
     method: CumulantMethod = "auto"
+    n_draws: int = 100_000
+    n_blocks: int = 20
     rtol: float = 1e-10
+    sampler: DrawSampler = "numba"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         one_of("method", self.method, get_args(CumulantMethod))
+        one_of("sampler", self.sampler, get_args(DrawSampler))
+        positive_integer("n_draws", self.n_draws, 1000)
+        positive_integer("n_blocks", self.n_blocks, 5)
+        check_seed(self.seed)
         if isinstance(self.rtol, bool) or not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ConfigError(f"pn: rtol must be a number in (0, 1), got {shown(self.rtol)}")
 

@@ -45,9 +45,10 @@ def simulated(family: ExponentialFamily, theta: FloatArray, n: int, rng: np.rand
         return _by_probabilities(family, theta, n, rng)
     if family.support.dim == 1:
         return _by_inversion(family, theta, n, rng)
-    from sciinf.engines.pn.draws import chained
+    from sciinf.engines.pn.draws import chained, check_mixed
 
     steps = chained(family, theta, n, rng, spacing=_SPACING)
+    check_mixed(family, steps)
     pooled = steps.transpose(1, 0, 2).reshape(-1, family.support.dim)
     return np.ascontiguousarray(pooled[:: len(pooled) // n][:n])
 

@@ -19,6 +19,7 @@ FLAGS = {
     "dispersion_fixed": "The dispersion is held at its estimate; its own estimation is not in the risk.",
     "no_second_order_root": "No n solves the second-order condition: the first order's number of observations stands.",
     "first_order_only": "Only the first order of the risk is known.",
+    "draws_optimistic_se": "Moments come from draws of the model: their standard errors rest on eighth moments and are optimistic.",
 }
 """What each flag says."""
 
