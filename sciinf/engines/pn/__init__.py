@@ -8,6 +8,9 @@ from sciinf.engines.pn.criterion import PNResult, pn_criterion
 from sciinf.engines.pn.cumulants import CumulantSummary
 from sciinf.engines.pn.exact import exact_risk
 from sciinf.engines.pn.family import ExponentialFamily
+from sciinf.engines.pn.likelihood import ExponentialFamilyLikelihood
+from sciinf.engines.pn.likelihood_settings import LikelihoodSettings
+from sciinf.engines.pn.model import ExponentialFamilyModel, ExponentialFamilyResults
 from sciinf.engines.pn.risk import RiskExpansion, risk_expansion
 from sciinf.engines.pn.settings import CumulantSettings, PNSettings
 from sciinf.engines.pn.support import Box, Circle, FiniteSet, HalfLine, Integers, Interval, RealLine, Spins
@@ -20,10 +23,14 @@ __all__ = [
     "CumulantSettings",
     "CumulantSummary",
     "ExponentialFamily",
+    "ExponentialFamilyLikelihood",
+    "ExponentialFamilyModel",
+    "ExponentialFamilyResults",
     "FiniteSet",
     "HalfLine",
     "Integers",
     "Interval",
+    "LikelihoodSettings",
     "PNResult",
     "PNSettings",
     "RealLine",

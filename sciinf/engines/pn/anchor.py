@@ -39,8 +39,8 @@ class Anchor:
         """Of a fit."""
         robust = fit.bse_robust
         half = _WIDTH * np.where(robust > 0.0, robust, fit.bse)  # a statistic without spread in the data says nothing of its error
-        ends = [_cut(fit.model.family, fit.params, sign * half) for sign in (-1.0, 1.0)]
-        return cls(fit.params, np.linalg.cholesky(fit.cov), *ends)
+        low, high = (_cut(fit.model.family, fit.params, sign * half) for sign in (-1.0, 1.0))
+        return cls(fit.params, np.asarray(np.linalg.cholesky(fit.cov), dtype=np.float64), low, high)
 
 
 def _cut(family: ExponentialFamily, centre: FloatArray, step: FloatArray) -> FloatArray:

@@ -159,11 +159,11 @@ class ExponentialFamilyLikelihood:
         size = float(self.mixture.effective(self._place.centre[None, :])[0])
         shift = math.sqrt(self.data.n / size)
         if shift > _SHIFT * (1.0 + 1e-9):
-            wanted = math.ceil(float(self.mixture.sizes.sum()) * (shift / _SHIFT) ** 2)
+            drawn = float(self.mixture.sizes.sum())
             warnings.warn(
-                f"pn: {float(self.mixture.sizes.sum()):,.0f} draws of x, S_eff = {size:,.0f} at the estimate, displace the posterior of n = "
-                f"{self.data.n:,} observations by mc_shift = {shift:.3f} of its standard deviation in each parameter. n_draws = {wanted:,} "
-                f"would hold it at {_SHIFT}",
+                f"pn: {drawn:,.0f} draws of x, S_eff = {size:,.0f} at the estimate, displace the posterior of n = {self.data.n:,} "
+                f"observations by mc_shift = {shift:.3f} of its standard deviation in each parameter. "
+                f"n_draws = {math.ceil(drawn * (shift / _SHIFT) ** 2):,} would hold it at {_SHIFT}",
                 SciinfWarning,
                 stacklevel=2,
             )
@@ -314,7 +314,9 @@ class ExponentialFamilyLikelihood:
         if self._packed is None:
             return np.array([self.family.log_partition(row) if self.family.in_domain(row) else math.inf for row in naturals])
         packed = self._packed
-        return np.asarray(kernels.log_partitions(np.ascontiguousarray(naturals), packed.floats, packed.ints, np.empty(packed.workspace_size)))
+        return np.asarray(
+            kernels.log_partitions(np.ascontiguousarray(naturals), packed.floats, packed.ints, np.empty(packed.workspace_size))
+        )
 
     @cached_property
     def _best(self) -> FloatArray | None:

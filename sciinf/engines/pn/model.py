@@ -241,7 +241,8 @@ class ExponentialFamilyResults:
         wide = max(len(name) for name in (*(family.names or ()), "statistic"))
         lines = [
             f"{type(family).__name__}: n = {self.nobs}, p = {family.p}{known}",
-            f"{'parameter':{width}s}  {'statistic':{wide}s} {'estimate':>12s} {'se':>10s} {'robust se':>10s} {'2.5 %':>12s} {'97.5 %':>12s}",
+            f"{'parameter':{width}s}  {'statistic':{wide}s} {'estimate':>12s} {'se':>10s} {'robust se':>10s} "
+            f"{'2.5 %':>12s} {'97.5 %':>12s}",
         ]
         for row in zip(self.names, family.names or (), self.params, self.bse, self.bse_robust, *ends.T, strict=True):
             name, statistic, *numbers = row

@@ -37,7 +37,7 @@ def is_exact(family: ExponentialFamily) -> bool:
     """Whether psi is known in closed form, by listing states, or by quadrature."""
     if isinstance(family, AffineFamily):
         return is_exact(family.family)
-    return isinstance(family, ClosedFamily) and not family.support.is_finite or has_rule(family.support)
+    return (isinstance(family, ClosedFamily) and not family.support.is_finite) or has_rule(family.support)
 
 
 def unique_rows(statistics: FloatArray, log_weights: FloatArray) -> tuple[FloatArray, FloatArray]:

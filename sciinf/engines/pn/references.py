@@ -90,7 +90,7 @@ class Placement:
         if p <= _CORNERS:
             corners = np.array(list(itertools.product(*zip(self.low, self.high, strict=True))))
             points = np.vstack([points, corners])
-        return points[[inside_domain(family, point) for point in points]]
+        return np.asarray(points[[inside_domain(family, point) for point in points]], dtype=np.float64)
 
 
 def inside_domain(family: ExponentialFamily, theta: FloatArray) -> bool:
@@ -130,7 +130,7 @@ class _Search:
         if not self.collapses:
             return statistics, counts
         rows, which = np.unique(statistics, axis=0, return_inverse=True)
-        return rows, np.bincount(which.reshape(-1), weights=counts, minlength=len(rows))
+        return rows, np.bincount(which.reshape(-1), weights=counts, minlength=len(rows)).astype(np.float64)
 
 
 def _sizes(total: int, k: int) -> list[int]:
@@ -177,10 +177,13 @@ def placed(family: ExponentialFamily, where: Placement, n: int, settings: Likeli
             return mixture
         if len(thetas) >= most:
             break
-        thetas = np.vstack([thetas, _next(mixture, where.centre, trial[effective < settings.ess_min], effective[effective < settings.ess_min])])
+        thetas = np.vstack(
+            [thetas, _next(mixture, where.centre, trial[effective < settings.ess_min], effective[effective < settings.ess_min])]
+        )
     raise ConvergenceError(
-        f"pn: importance draws do not cover the box of {len(trial)} trial points: at theta = {np.round(trial[worst], 6).tolist()} {effective[worst]:.1f} "
-        f"effective draws, ess_min = {settings.ess_min:g}, with {len(thetas)} references and {total:,} draws. Raise n_draws or n_references"
+        f"pn: importance draws do not cover the box: of {len(trial)} trial points theta = {np.round(trial[worst], 6).tolist()} has the "
+        f"fewest effective draws, {effective[worst]:.1f}, and ess_min = {settings.ess_min:g}; there are {len(thetas)} references and "
+        f"{total:,} draws. Raise n_draws or n_references"
     )
 
 
@@ -206,7 +209,7 @@ def _next(mixture: Mixture, centre: FloatArray, points: FloatArray, effective: F
     """Where the next reference goes: the point with the fewest effective draws that is still reached, or on the way to the nearest."""
     reached = effective >= _BRIDGE
     if reached.any():
-        return points[reached][int(np.argmin(effective[reached]))]
+        return np.asarray(points[reached][int(np.argmin(effective[reached]))])
     goal = points[int(np.argmax(effective))]
     away = mixture.thetas - goal
     nearest = mixture.thetas[int(np.argmin(np.einsum("ki,ij,kj->k", away, mixture.moments(centre)[2], away)))]
@@ -254,9 +257,7 @@ def check_hull(mixture: Mixture, mean: FloatArray, names: tuple[str, ...]) -> No
     ) from found
 
 
-def fit_by_draws(
-    family: ExponentialFamily, statistics: FloatArray, share: FloatArray, n: int, seed: int
-) -> tuple[FloatArray, FloatArray]:
+def fit_by_draws(family: ExponentialFamily, statistics: FloatArray, share: FloatArray, n: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """Maximum-likelihood theta (p,) and the information (p, p) there, from draws at a sequence of references.
 
     Raises
