@@ -8,6 +8,9 @@ from sciinf.engines.pn.criterion import PNResult, pn_criterion
 from sciinf.engines.pn.cumulants import CumulantSummary
 from sciinf.engines.pn.exact import exact_risk
 from sciinf.engines.pn.family import ExponentialFamily
+from sciinf.engines.pn.likelihood import ExponentialFamilyLikelihood
+from sciinf.engines.pn.likelihood_settings import LikelihoodSettings
+from sciinf.engines.pn.model import ExponentialFamilyModel, ExponentialFamilyResults
 from sciinf.engines.pn.path import PNPath, pn_path
 from sciinf.engines.pn.risk import RiskExpansion, risk_expansion
 from sciinf.engines.pn.settings import CumulantSettings, PNSettings
@@ -21,10 +24,14 @@ __all__ = [
     "CumulantSettings",
     "CumulantSummary",
     "ExponentialFamily",
+    "ExponentialFamilyLikelihood",
+    "ExponentialFamilyModel",
+    "ExponentialFamilyResults",
     "FiniteSet",
     "HalfLine",
     "Integers",
     "Interval",
+    "LikelihoodSettings",
     "PNPath",
     "PNResult",
     "PNSettings",

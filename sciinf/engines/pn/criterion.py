@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sciinf.core.errors import ConfigError, DataError, DataTypeError, shown
+from sciinf.core.errors import ConfigError, DataTypeError, shown
 from sciinf.engines.pn.adapters import FittedModel, from_statsmodels, is_statsmodels
+from sciinf.engines.pn.data import counted
 from sciinf.engines.pn.exact import exact_risk
-from sciinf.engines.pn.family import ExponentialFamily, normalised_weights
+from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.glm import GeneralisedDesign, NormalDesign
 from sciinf.engines.pn.moments import Contractions
 from sciinf.engines.pn.risk import RiskExpansion, expansion_of, jackknife_error, risk_expansion
@@ -263,16 +264,7 @@ def _case(model: Any, data: ArrayLike | None, weights: ArrayLike | None, setting
 
 def _of_family(family: ExponentialFamily, data: ArrayLike, weights: ArrayLike | None, settings: PNSettings) -> _Case:
     points = family.observed(data)
-    n = len(points)
-    if weights is not None:
-        share, counts = normalised_weights(n, weights), np.asarray(weights, dtype=np.float64)
-        broken = counts != np.round(counts)
-        if broken.any():
-            first = int(np.argmax(broken))
-            raise DataError(f"pn: weights say how often each observation occurred; weights[{first}] = {counts[first]:g} is no integer")
-        n = round(float(counts.sum()))
-    else:
-        share = normalised_weights(n, None)
+    n, share = counted(len(points), weights)
     sandwich = risk_expansion(family, TruthSample(points, share), settings=settings.cumulants)
     model = risk_expansion(family, None, sandwich.theta, settings.cumulants)
     log_likelihood = n * float(share @ family.log_density(points, sandwich.theta))

@@ -4,9 +4,9 @@
 parameters (p and p x p); then the constants of the partition. ``ints``: n, p, the route to psi, whether the parameters are whitened, where
 in ``floats`` the constants start, number of rows.
 
-Rows, of a listed support or of importance draws, are stored statistic by statistic (p, S), padded to a multiple of `LANES`, with log weights
-(S) and, for draws, counts (S), the least effective sample size and the share of it that correlated draws keep. Sums over rows go lane by
-lane in one order: the bytes depend neither on the batch nor on what the compiler makes of a loop.
+Rows, of a listed support or of importance draws, are stored statistic by statistic (p, S), padded to a multiple of `LANES`, with log
+weights (S) and, for draws, counts (S), the least effective sample size and the share of it that correlated draws keep. Sums over rows go
+lane by lane in one order: the bytes depend neither on the batch nor on what the compiler makes of a loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ from sciinf.numerics.jit import LIKELIHOOD, LIKELIHOOD_MANY, VECTOR, inline_kern
 from sciinf.numerics.special_exp import exponential
 from sciinf.numerics.special_log import log_beta
 
-__all__ = ["BLOCK", "HEAD", "KERNEL_VERSION", "LANES", "ROUTES", "effective_sizes", "log_likelihood", "log_likelihood_many", "log_partitions"]
+__all__ = [
+    "BLOCK",
+    "HEAD",
+    "KERNEL_VERSION",
+    "LANES",
+    "ROUTES",
+    "effective_sizes",
+    "log_likelihood",
+    "log_likelihood_many",
+    "log_partitions",
+]
 
 KERNEL_VERSION = "1"
 LANES = 8
@@ -33,7 +43,9 @@ _LOG_2PI = math.log(2.0 * math.pi)
 HEAD = 6
 """Length of ``ints``."""
 
-_ROWS, _DRAWS, _NORMAL, _MVN, _EXPONENTIAL, _GAMMA, _INVERSE_GAUSSIAN, _BETA, _VON_MISES, _POISSON, _BINOMIAL, _NEGATIVE_BINOMIAL = range(12)
+_ROWS, _DRAWS, _NORMAL, _MVN, _EXPONENTIAL, _GAMMA, _INVERSE_GAUSSIAN, _BETA, _VON_MISES, _POISSON, _BINOMIAL, _NEGATIVE_BINOMIAL = range(
+    12
+)
 _POLYNOMIAL = 12
 ROUTES = {
     "rows": _ROWS, "draws": _DRAWS, "Normal": _NORMAL, "MultivariateNormal": _MVN, "Exponential": _EXPONENTIAL, "Gamma": _GAMMA,

@@ -66,7 +66,7 @@ def _root(coefficients, low, high, at_low):
         step = x - value / slope if slope != 0.0 else low
         middle = 0.5 * (low + high)
         new = step if low < step < high else middle
-        if abs(new - x) <= 4e-16 * abs(new) or middle == low or middle == high:
+        if abs(new - x) <= 4e-16 * abs(new) or not low < middle < high:
             return new
         x = new
     return x
