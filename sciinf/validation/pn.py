@@ -6,12 +6,20 @@ import contextlib
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from sciinf.calibration import sbc
+from sciinf.calibration.injections import Campaign, campaign
+from sciinf.core.problem import Problem
 from sciinf.samplers.pools import Workers, stream
+from sciinf.samplers.sample import sample
+from sciinf.samplers.settings import Emcee
 from sciinf.validation import pn_controls as controls
+from sciinf.validation import pn_engine as engine
 from sciinf.validation import pn_figures as figures
 from sciinf.validation import pn_risks as risks
 from sciinf.validation import pn_sets as sets
@@ -44,6 +52,16 @@ class Scale:
         Of each rate of acceptance.
     errors : int
         Seeds of the coverage of standard errors.
+    ranks : dict of str to int
+        Replicas of each likelihood.
+    frozen : int
+        Of the control with an expanded psi.
+    narrow : float
+        By which a control's posteriors are too narrow.
+    ways : tuple of str
+        Posteriors by both samplers.
+    n_live : int
+        Live points there.
     """
 
     cases: tuple[str, ...]
@@ -52,11 +70,22 @@ class Scale:
     told: int
     decisions: int
     errors: int
+    ranks: dict[str, int]
+    frozen: int
+    narrow: float
+    ways: tuple[str, ...]
+    n_live: int
 
 
-QUICK = Scale(cases=risks.QUICK_CASES, data_sets=_FEW, deltas=(_DELTA,), told=1000, decisions=100, errors=0)
-FULL = Scale(cases=risks.CASES, data_sets=400_000, deltas=(0.025, 0.05, 0.1), told=5000, decisions=500, errors=200)
-LONG = FULL
+QUICK = Scale(
+    cases=risks.QUICK_CASES, data_sets=_FEW, deltas=(_DELTA,), told=1000, decisions=100, errors=0, ranks={"Ising": 100}, frozen=100,
+    narrow=1.6, ways=(), n_live=300,
+)  # fmt: skip
+FULL = Scale(
+    cases=risks.CASES, data_sets=400_000, deltas=(0.025, 0.05, 0.1), told=5000, decisions=500, errors=200,
+    ranks=dict.fromkeys(engine.ENGINES, 300), frozen=300, narrow=1.3, ways=("Ising", "quartic"), n_live=1000,
+)  # fmt: skip
+LONG = replace(FULL, ranks={**FULL.ranks, "Ising": 2100, "gamma": 2100})
 
 
 @dataclass
@@ -81,7 +110,10 @@ class _Suite:
             rows += lines
         heads = ("model", "n", "risk, simulated", "expected", "from", "z", "without an estimate")
         self.record.table(
-            f"Estimation risk, nats per observation ({self.scale.data_sets:,} data sets; a design counts as one observation)", heads, rows
+            f"Estimation risk, nats per observation ({self.scale.data_sets:,} data sets; a design counts as one observation; beside an "
+            "expansion z shows the next order)",
+            heads,
+            rows,
         )
         self.record.add(*controls.oracle(), *controls.verdict_rule())
 
@@ -154,6 +186,65 @@ class _Suite:
             self.record.figure("affordable", figures.affordable_p())
             self.record.figure("path", figures.path_figure())
 
+    def ranks(self) -> None:
+        """Ranks of simulated truths, of posteriors made too narrow or displaced, and of an expanded psi."""
+        panels, rows = {}, []
+        for name, n in self.scale.ranks.items():
+            problem = engine.problem(name, _SEED)
+            done = self._campaign(name, problem, n)
+            self.record.add(*engine.rank_verdicts(name, done.ranks, problem.names).values())
+            panels[name] = done.ranks
+            if name == engine.ENGINES[0]:
+                narrow, moved = engine.sharpened(done, self.scale.narrow), engine.moved(done, 1.0)
+                found = engine.rank_verdicts("ranks", narrow.ranks, problem.names)
+                self.record.add_renamed(f"posteriors too narrow by {self.scale.narrow:g}", [found["variance"]], expect_failure=True)
+                found = engine.rank_verdicts("ranks", moved.ranks, problem.names)
+                self.record.add_renamed("posteriors displaced by one deviation", [found["mean"]], expect_failure=True)
+                panels |= {f"too narrow by {self.scale.narrow:g} (control)": narrow.ranks, "displaced (control)": moved.ranks}
+        for wrong in (False, True):
+            problem = engine.frozen_problem(_SEED, wrong=wrong)
+            done = self._campaign(problem.name, problem, self.scale.frozen)
+            checked = engine.rank_verdicts("ten Poisson counts", done.ranks, problem.names).values()
+            self.record.add_renamed("psi expanded at the estimate", checked, expect_failure=True) if wrong else self.record.add(*checked)
+            panels["psi expanded (control)" if wrong else "ten Poisson counts"] = done.ranks
+        for name, ranks in panels.items():
+            found_ranks = sbc.test(ranks, [str(j) for j in range(ranks.shape[1])])
+            rows.append(
+                (name, str(len(ranks)), *(" ".join(f"{z:+.2f}" for z in each) for each in (found_ranks.mean_z, found_ranks.variance_z)))
+            )
+        self.record.table("Ranks of truths, in errors of uniform ones", ("likelihood", "N", "mean z", "variance z"), rows)
+        if self.record.directory:
+            self.record.figure("ranks", figures.rank_histograms(panels, sbc.N_DRAWS))
+
+    def _campaign(self, name: str, problem: Problem, n: int) -> Campaign:
+        with self.record.part(f"ranks, {name}"):
+            folder = self.record.folder(f"ranks-{name.replace(', ', '-').replace(' ', '-')}")
+            return campaign(problem, n, _SEED, engine.CAMPAIGN, workers=self.workers, directory=folder)
+
+    def ways(self) -> None:
+        """One posterior by dynesty and emcee, by an exact normaliser and by draws, and evidence beside quadrature."""
+        if not self.scale.ways:
+            self.record.skip("one posterior by several ways", "in --full")
+            return
+        rows, chains = [], {}
+        for name in self.scale.ways:
+            with self.record.part(f"samplers, {name}"):
+                checked, row, chains[name] = engine.cross_checked(name, self.scale.n_live, _SEED)
+            self.record.add(*checked)
+            rows.append(row)
+        heads = ("likelihood", "ln Z", "effective samples, dynesty", "emcee", "mean n KL[estimate, theta]", "p / 2")
+        self.record.table("One posterior by both samplers (a normal prior of two deviations lowers the last but one)", heads, rows)
+        with self.record.part("normaliser by draws"):
+            self.record.add(engine.one_parameter(self.scale.n_live, _SEED))
+            settings = Emcee(n_walkers=64, moves="de", tau_multiple=100)
+            drawn, far = engine.problem("Ising, importance", _SEED), engine.far_reference(_SEED)
+            likelihood: Any = drawn.engine
+            shift = float(np.median(likelihood.derived_many(chains["Ising"].samples[:1000])[:, 1]))
+            chain = sample(drawn, settings, seed=_SEED, progress=False)
+            self.record.add(*engine.agreement("Ising, draws = exact", chain, chains["Ising"], shift))
+            chain = sample(far, settings, seed=_SEED, progress=False)
+            self.record.add_renamed("one far reference", engine.agreement("far", chain, chains["Ising"], shift), expect_failure=True)
+
     def faults(self) -> None:
         """Every fault of the engine, put in and taken out."""
         for fault in controls.breaks():
@@ -183,7 +274,7 @@ def _workers(workers: int) -> Iterator[Workers]:
         yield executor
 
 
-_PARTS = ("risks", "thresholds", "decisions", "errors", "sets", "faults")
+_PARTS = ("risks", "thresholds", "decisions", "errors", "sets", "faults", "ranks", "ways")
 
 
 def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path | None = None) -> SuiteResult:
@@ -192,7 +283,8 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
     Parameters
     ----------
     tier : {"quick", "full", "long"}
-        "quick": four simulated risks and few of the rest; "full": all of them; "long": as full.
+        "quick": four simulated risks, few of the rest and 100 ranks; "full": all of them; "long": with 2100 ranks of two likelihoods, which
+        show a width that is wrong by a tenth.
     workers : int
         Processes for independent replicas.
     progress : bool

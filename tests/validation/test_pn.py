@@ -13,12 +13,14 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 
+from sciinf.calibration.injections import Campaign, reranked
 from sciinf.core.errors import ConfigError
 from sciinf.engines.pn import families, verdict
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.moments import Contractions
 from sciinf.validation import pn, suites
 from sciinf.validation import pn_controls as controls
+from sciinf.validation import pn_engine as engine
 from sciinf.validation import pn_risks as risks
 from sciinf.validation import pn_verdicts as verdicts
 from sciinf.validation.pn_losses import LOSSES, Design, gamma_shapes
@@ -174,6 +176,51 @@ def test_errors_that_are_too_small_are_found() -> None:
     assert verdicts.data_replica(1, 1000) == verdicts.data_replica(1, 1000)
 
 
+# ---- the likelihood ----
+
+
+def test_an_expanded_psi_is_right_where_it_was_expanded() -> None:
+    """To second order there, and wrong by a third cumulant's term away from it."""
+    right, wrong = (engine.frozen_problem(1, wrong=which).engine for which in (False, True))
+    centre = math.log(1.0)  # of ten counts with sum ten
+    for off in (0.0, 1e-3):
+        assert wrong.log_likelihood(np.array([centre + off])) == pytest.approx(right.log_likelihood(np.array([centre + off])), abs=1e-7)
+    gap = wrong.log_likelihood(np.array([centre + 0.1])) - right.log_likelihood(np.array([centre + 0.1]))
+    assert gap == pytest.approx(10.0 * (math.exp(0.1) - 1.0 - 0.1 - 0.005), rel=1e-6)
+
+
+def test_ranks_of_broken_posteriors() -> None:
+    """Draws of a normal law about their own centres: narrower ones raise the rank variance, displaced ones move the mean."""
+    rng = np.random.default_rng(3)
+    n, k = 300, 199
+    centre = rng.normal(size=(n, 2))
+    draws, theta = centre[:, None, :] + rng.normal(size=(n, k, 2)), centre + rng.normal(size=(n, 2))
+    none = np.zeros(n)
+    done = Campaign(("a", "b"), theta, np.zeros((n, 2), dtype=np.int64), centre, np.ones((n, 2)), draws, none, none, none,
+                    np.zeros(n, dtype=np.int64), np.ones(n, dtype=np.int64), "key")  # fmt: skip
+    found = {
+        name: engine.rank_verdicts("x", one.ranks, ("a", "b"))
+        for name, one in (
+            ("right", reranked(done, draws, centre, done.std)),
+            ("narrow", engine.sharpened(done, 1.3)),
+            ("moved", engine.moved(done, 1.0)),
+        )
+    }
+    assert [found["right"][what].passed for what in ("mean", "variance")] == [True, True]
+    assert found["narrow"]["variance"].statistic > 4.0
+    assert found["narrow"]["mean"].passed
+    assert found["moved"]["mean"].statistic < -4.0
+
+
+def test_a_far_reference_has_no_effective_draws_at_the_estimate() -> None:
+    far, near = engine.far_reference(1).engine, engine.made("Ising, importance", 1, "whitened")
+    home = np.zeros((1, 8))
+    assert far.derived_many(home)[0, 0] < 0.2 * near.derived_many(home)[0, 0]
+    exact = engine.made("Ising", 1, "whitened")
+    off, best = (abs(one.log_likelihood(home[0]) - exact.log_likelihood(home[0])) for one in (far, near))
+    assert off > 10.0 * best
+
+
 # ---- faults ----
 
 
@@ -200,7 +247,10 @@ def test_what_was_broken_is_whole_again() -> None:
 
 # ---- the suite ----
 
-TINY = pn.Scale(cases=("exponential", "negative binomial truth"), data_sets=20_000, deltas=(0.1,), told=400, decisions=60, errors=40)
+TINY = pn.Scale(
+    cases=("exponential", "negative binomial truth"), data_sets=20_000, deltas=(0.1,), told=400, decisions=60, errors=40,
+    ranks={"Ising": 40, "gamma": 40}, frozen=100, narrow=2.5, ways=("Ising",), n_live=200,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -220,15 +270,21 @@ def test_every_check_of_every_part_holds(tiny: tuple[SuiteResult, Path]) -> None
     assert [one.name for one in found.values() if not one.passed] == []
     assert not tiny[0].skipped
     assert {f"{fault.name} (control)" for fault in controls.breaks()} <= set(found)
-    assert "Laplace truth, too few: the model accepts always (control)" in found
+    assert {
+        "Laplace truth, too few: the model accepts always (control)",
+        "posteriors too narrow by 2.5 (control)",
+        "posteriors displaced by one deviation (control)",
+        "psi expanded at the estimate (control)",
+        "one far reference (control)",
+    } <= set(found)
 
 
 def test_its_figures_and_tables(tiny: tuple[SuiteResult, Path]) -> None:
     result, folder = tiny
-    assert {path.stem for path in (folder / "figures").iterdir()} == {"affordable", "path", "risks", "slack", "verdicts"}
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"affordable", "path", "ranks", "risks", "slack", "verdicts"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "figures").iterdir())
     titles = [table.title for table in result.tables]
-    assert len(set(titles)) == len(titles) == 5
+    assert len(set(titles)) == len(titles) == 7
     json.dumps(result.to_dict())
 
 
