@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from sciinf.engines.pn.affine import AffineFamily
 from sciinf.engines.pn.closed import ClosedFamily
-from sciinf.engines.pn.families_continuous import MultivariateNormal, PolynomialExponential
-from sciinf.engines.pn.families_discrete import Binomial, NegativeBinomial
+from sciinf.engines.pn.families import Binomial, MultivariateNormal, NegativeBinomial, PolynomialExponential
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.nodes import ends_of, has_rule
 from sciinf.engines.pn.partition_kernels import BLOCK, LANES, ROUTES

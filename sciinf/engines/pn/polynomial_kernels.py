@@ -21,6 +21,7 @@ _X10, _W10 = np.polynomial.legendre.leggauss(10)
 _X20, _W20 = np.polynomial.legendre.leggauss(20)
 _AGREE = 1e-9  # of ten nodes with twenty, whose own error is then about its square
 _ROUNDING = 1e-14  # of the exponent's terms: nodes agree no better than these are known
+_LARGE = 1e17  # exponent, beside whose rounding a width's logarithm is nothing
 _BISECTIONS, _NEWTON, _DOUBLINGS = 60, 100, 4000
 _PANELS = 4000
 MOST_SECTIONS = 160
@@ -246,7 +247,10 @@ def log_partition_polynomial(theta, low, high, work):
     if math.isfinite(high):
         top = max(top, _exponent(theta, q, high))
     floor = top - _DROP
-    agree = _AGREE + _ROUNDING * _terms(theta, q, low, high, found, count, top)
+    terms = _terms(theta, q, low, high, found, count, top)
+    if terms > _LARGE:
+        return top
+    agree = _AGREE + _ROUNDING * terms
     scale = abs(theta[q - 1]) ** (-1.0 / q)
     start = low if math.isfinite(low) else _far(theta, q, found[0], -1.0, scale, floor)
     end = high if math.isfinite(high) else _far(theta, q, found[count - 1] if count > 0 else low, 1.0, scale, floor)

@@ -94,12 +94,20 @@ class Placement:
 
 
 def inside_domain(family: ExponentialFamily, theta: FloatArray) -> bool:
-    """Whether psi is finite at theta: by the family's own rule, by integrating where the support has no end, else always."""
+    """Whether psi is finite at theta: by the family's own rule, by integrating where the support has no end, else always.
+
+    Where an integral is not resolved, so that psi is of no use, the answer is no.
+    """
     if family.boundary(theta) is not None:
         return False
     bounded = family.support.is_finite or isinstance(family.support, Box | Circle | Interval)
     closed = type(family).boundary is not _plain_boundary()
-    return bounded or closed or not (isinstance(family.support, Integers) or has_rule(family.support)) or family.in_domain(theta)
+    if bounded or closed or not has_rule(family.support):
+        return True
+    try:
+        return family.in_domain(theta)
+    except ConvergenceError:
+        return False
 
 
 def _plain_boundary() -> object:
@@ -267,7 +275,9 @@ def fit_by_draws(family: ExponentialFamily, statistics: FloatArray, share: Float
 
     Notes
     -----
-    Newton's steps with mean and covariance of the draws, at most one standard deviation of the statistics long.
+    Newton's steps with mean and covariance of the draws, at most one standard deviation of the statistics long. The last two thetas have
+    independent errors of sqrt(p / S_eff) such deviations; where the step between them is below 2 sqrt(p / S_eff), sqrt 2 of which are
+    expected, their mean is taken.
     """
     family.check_exists(statistics, share)
     mean, theta = share @ statistics, family.start(share @ statistics)
@@ -281,8 +291,8 @@ def fit_by_draws(family: ExponentialFamily, statistics: FloatArray, share: Float
         root = whitening_root(information, family.names or ())
         half = np.linalg.solve(root.T, mean - at)
         length = float(np.sqrt(half @ half))
-        if length < math.sqrt(family.p / (kept * len(rows))):
-            return theta, information
+        if length < 2.0 * math.sqrt(family.p / (kept * len(rows))):
+            return theta + 0.5 * np.linalg.solve(root, half), information
         theta = theta + np.linalg.solve(root, half) * min(1.0, 1.0 / length)
     raise ConvergenceError(
         f"pn: the estimate from draws has not settled after {_STEPS} references: the last step is {length:.3g} standard deviations of the "
