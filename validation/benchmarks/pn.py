@@ -231,8 +231,12 @@ def growth(rounds: int) -> Iterator[Row]:
     slope = float(np.polyfit(np.log(sizes), np.log([each[0] for each in found]), 1)[0])
     yield Row("A2 by entries, exponent in p", "p = 20 to 160", slope, (2.5, 3.2), "exponent", found[-1], found[0])
     gamma, quartic = families.Gamma(), families.PolynomialExponential(4, RealLine())
-    for name, family, theta, batch in (("closed", gamma, gamma.natural(2.0, 1.5), 20_000),
-                                       ("quadrature", quartic, np.array([0.0, 1.0, 0.0, -0.25]), 400), ("listed", None, None, 40_000)):  # fmt: skip
+    kinds: list[tuple[str, Any, Any, int]] = [
+        ("closed", gamma, gamma.natural(2.0, 1.5), 20_000),
+        ("quadrature", quartic, np.array([0.0, 1.0, 0.0, -0.25]), 400),
+        ("listed", None, None, 40_000),
+    ]
+    for name, family, theta, batch in kinds:
         engines = []
         for n in (100, 10_000, 1_000_000):
             engine = (
