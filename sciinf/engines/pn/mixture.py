@@ -103,7 +103,7 @@ def self_consistent(thetas: FloatArray, sizes: FloatArray, rows: FloatArray, cou
     Raises
     ------
     ConvergenceError
-        If the equations are not solved: the references do not overlap.
+        If the equations have no solution to speak of: the references do not overlap.
 
     Notes
     -----
@@ -127,14 +127,16 @@ def self_consistent(thetas: FloatArray, sizes: FloatArray, rows: FloatArray, cou
             products += weighted.T @ shares
         return value, expected, products
 
-    values = np.full(k, psi)
+    values, moved = np.full(k, psi), math.inf
     state = at(values)
     for _ in range(_ROUNDS):
         value, expected, products = state
         gradient = sizes - expected
-        if float(np.max(np.abs(gradient) / sizes)) < _SETTLED * total / float(sizes.min()):
-            return values
         hessian = (np.diag(expected) - products)[1:, 1:]
+        if moved < _SETTLED or float(np.max(np.abs(gradient) / sizes)) < _SETTLED * total / float(sizes.min()):
+            if not _tied(hessian):
+                break
+            return values
         step = np.zeros(k)
         try:
             step[1:] = linalg.solve(hessian, -gradient[1:], assume_a="pos")
@@ -146,10 +148,17 @@ def self_consistent(thetas: FloatArray, sizes: FloatArray, rows: FloatArray, cou
             new = values + np.log(np.maximum(expected, 1e-300) / sizes)
             new = new - new[0] + psi
             after = at(new)
-        if float(np.max(np.abs(new - values))) < _SETTLED:
-            return new
+        moved = float(np.max(np.abs(new - values)))
         values, state = new, after
     raise ConvergenceError(
-        f"pn: the equations for psi at {k} reference points are not solved in {_ROUNDS} rounds: the references overlap too little. "
-        "Raise n_draws or n_references"
+        f"pn: the draws do not determine psi at {k} reference points: the references overlap too little. Raise n_draws or n_references"
     )
+
+
+def _tied(hessian: FloatArray) -> bool:
+    """Whether each psi is known to one nat by the curvature of the function: without overlap there is none."""
+    try:
+        variances = np.diag(np.linalg.inv(hessian))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.all((variances > 0.0) & (variances < 1.0)))
