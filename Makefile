@@ -48,6 +48,7 @@ validate: $(TEST)  ## the quick tier of every validation suite
 	$(BIN)/sciinf validate cmb --quick
 	$(BIN)/sciinf validate echo --quick --workers 2
 	$(BIN)/sciinf validate r3d --quick --workers 2
+	$(BIN)/sciinf validate pn --quick --workers 2
 
 docs: $(DOCS)  ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -172,7 +172,7 @@ def compare(
 
 @app.command()
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite: spine, cmb, echo, r3d.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite: spine, cmb, echo, r3d, pn.")],
     quick: Annotated[bool, typer.Option("--quick", help="At most a minute (the default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="At most twenty minutes on two cores.")] = False,
     long: Annotated[bool, typer.Option("--long", help="Everything; resumable by unit.")] = False,

@@ -32,6 +32,7 @@ __all__ = [
     "domain_of",
     "edges_of",
     "figures_of",
+    "posterior_meta_of",
     "predict_of",
     "products_of",
     "provenance_of",
@@ -217,6 +218,12 @@ def breakdown_unit_of(engine: Engine) -> str:
 def figures_of(engine: Engine) -> Callable[[Any], dict[str, Any]] | None:
     """The engine's own matplotlib figures of a Posterior, by name, or None."""
     return _capability(engine, "figures")
+
+
+def posterior_meta_of(engine: Engine) -> Mapping[str, Any]:
+    """JSON-able notes of the engine that travel with every posterior of it, as ``meta["engine"]``; empty where it says nothing."""
+    method = _capability(engine, "posterior_meta")
+    return {} if method is None else method()
 
 
 def products_of(engine: Engine) -> Mapping[str, Callable[[Path], None]]:

@@ -16,6 +16,7 @@ __all__ = ["ENGINES", "build_engine", "engine_module", "template"]
 ENGINES = {
     "cmb": "sciinf.engines.cmb",
     "echo": "sciinf.engines.echo.presets",
+    "pn": "sciinf.engines.pn.presets",
     "r3d": "sciinf.engines.r3d.presets",
     "function": "sciinf.run.function_kind",
 }

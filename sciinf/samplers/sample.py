@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciinf.core.counters import Counts
-from sciinf.core.engine import comparison_key_of, derived_of, products_of
+from sciinf.core.engine import comparison_key_of, derived_of, posterior_meta_of, products_of
 from sciinf.core.errors import ConfigError, DataError, ResumeError, SciinfError
 from sciinf.core.problem import Problem
 from sciinf.core.seeding import check_seed
@@ -400,6 +400,8 @@ def _meta(plan: _Plan, outcome: Outcome, counts: Counts, parts: list[Posterior])
         "stopped": outcome.stopped,
         "report": dict(outcome.report),
     }
+    if notes := posterior_meta_of(problem.engine):
+        meta["engine"] = dict(notes)
     if plan.repeats > 1:
         meta["repeats"] = [
             {"log_evidence": part.log_evidence, "log_evidence_error": part.log_evidence_error, "samples": len(part)} for part in parts

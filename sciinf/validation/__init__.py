@@ -59,4 +59,4 @@ def suites() -> dict[str, Suite]:
     >>> suites()["spine"].module
     'sciinf.validation.spine'
     """
-    return {name: Suite(name, f"sciinf.validation.{name}") for name in ("spine", "cmb", "echo", "r3d")}
+    return {name: Suite(name, f"sciinf.validation.{name}") for name in ("spine", "cmb", "echo", "r3d", "pn")}

@@ -27,7 +27,12 @@ from sciinf.validation import r3d_coverage as bands
 from sciinf.validation import r3d_designs as designs
 from sciinf.validation import r3d_figures as figures
 from sciinf.validation import r3d_likelihood as likelihood
+<<<<<<< HEAD
 from sciinf.validation.r3d_reference import OPTIMUM, PUBLISHED
+=======
+from sciinf.validation import rates
+from sciinf.validation.r3d_reference import EVIDENCE, OPTIMUM, PUBLISHED
+>>>>>>> pn-suite
 from sciinf.validation.r3d_scale import extraction
 from sciinf.validation.r3d_tiers import FULL, LONG, QUICK, Scale
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
@@ -71,7 +76,7 @@ class _Suite:
             name = f"n = {n}, n_i = {n_i if isinstance(n_i, int) else '{}-{}'.format(*n_i)}"
             with self.record.part(f"coverage, {name}"):
                 flags = checks.together(self._map(bands.coverage_replica, replicas, i, n, n_i, 1.0))
-            rows.append((name, *(checks.rate(flags[key]) for key in bands.BANDS), f"{np.median(flags['h']):.3f}"))
+            rows.append((name, *(rates.rate(flags[key]) for key in bands.BANDS), f"{np.median(flags['h']):.3f}"))
             widths.append((name, *(f"{np.mean(flags[f'{key} half-width']):.3f}" for key in bands.BANDS)))
             if isinstance(n_i, int):
                 by_size[n] = flags
@@ -87,23 +92,23 @@ class _Suite:
         """The checks of one row."""
         band, full = flags["HC3 constant"], len(flags["h"]) >= 1000
         if not decides:
-            self.record.add(checks.window(f"band, {name}", band, 0.92, 0.975 if n == 200 or not isinstance(n_i, int) else 0.97))
+            self.record.add(rates.window(f"band, {name}", band, 0.92, 0.975 if n == 200 or not isinstance(n_i, int) else 0.97))
             return
         floor = 0.91 if full else None
-        self.record.add(checks.window(f"band, {name}", band, 0.92, 0.97, floor=floor))
+        self.record.add(rates.window(f"band, {name}", band, 0.92, 0.97, floor=floor))
         if full:
-            wrong = checks.window("band", flags["truncated"], 0.92, 0.97, floor=floor)
+            wrong = rates.window("band", flags["truncated"], 0.92, 0.97, floor=floor)
             self.record.add_renamed("residuals of negative weight left out, variance x .8", [wrong], expect_failure=True)
-        self.record.add(checks.window("homogeneity accepts a constant effect", flags["homogeneity"], 0.915, 0.98))
+        self.record.add(rates.window("homogeneity accepts a constant effect", flags["homogeneity"], 0.915, 0.98))
         for j, (low, high) in enumerate(bands.RANGES):
-            self.record.add(checks.window(f"average {low:g}-{high:g}", [one[j] for one in flags["averages"]], 0.92, 0.975))
-        self.record.add(checks.window("averages together", flags["averages together"], 0.92, 0.975))
+            self.record.add(rates.window(f"average {low:g}-{high:g}", [one[j] for one in flags["averages"]], 0.92, 0.975))
+        self.record.add(rates.window("averages together", flags["averages together"], 0.92, 0.975))
 
     def _beside_the_published(self, by_size: dict[int, dict[str, list[Any]]]) -> None:
         columns = ("HC0 constant", "local polynomial", "R package's h", "HC3 constant")
         rows = []
         for n, published in PUBLISHED.items():
-            ours = [checks.rate(by_size[n][key]) for key in columns] if n in by_size else ["-"] * len(columns)
+            ours = [rates.rate(by_size[n][key]) for key in columns] if n in by_size else ["-"] * len(columns)
             rows.append((str(n), *(f"{100 * value:.2f}" for value in published), *ours))
         heads = (
             "n",
@@ -126,9 +131,9 @@ class _Suite:
         with self.record.part("clusters"):
             for i, n in enumerate(_CLUSTERED):
                 flags = checks.together(self._map(bands.clustered_replica, self.scale.clusters, 33 + i, n, 20, 1.5))
-                rows.append((str(n), str(n // 5), *(checks.rate(flags[name]) for name in ("CR1", "HC3"))))
-        self.record.add(checks.window(f"clusters of five, CR1, n = {_CLUSTERED[-1]}", flags["CR1"], 0.92, 0.975))
-        wrong = checks.window("HC3", flags["HC3"], 0.90)
+                rows.append((str(n), str(n // 5), *(rates.rate(flags[name]) for name in ("CR1", "HC3"))))
+        self.record.add(rates.window(f"clusters of five, CR1, n = {_CLUSTERED[-1]}", flags["CR1"], 0.92, 0.975))
+        wrong = rates.window("HC3", flags["HC3"], 0.90)
         self.record.add_renamed("clusters taken for independent: coverage of 90 %", [wrong], expect_failure=True)
         title = "Clusters of five neighbours with a shared shock of 1.5: coverage of the 95 % band, per cent"
         self.record.table(title, ("units", "clusters", "CR1", "HC3"), rows)
@@ -154,9 +159,9 @@ class _Suite:
         with self.record.part("tests"):
             null = self._map(bands.nullity_replica, self.scale.nullity, 11, 500, 100, 0.0)
             strong = self._map(bands.nullity_replica, self.scale.power, 12, 500, 100, _STRONG)
-        self.record.add(checks.window("nullity accepts no effect", null, 0.915, 0.98))
+        self.record.add(rates.window("nullity accepts no effect", null, 0.915, 0.98))
         self.record.add(
-            checks.window(f"nullity rejects at {_STRONG}", [not one for one in strong], 0.95, floor=0.95 if len(strong) >= 1000 else None)
+            rates.window(f"nullity rejects at {_STRONG}", [not one for one in strong], 0.95, floor=0.95 if len(strong) >= 1000 else None)
         )
         if self._skipped("power of homogeneity on the skewed design", self.scale.skewed):
             return
@@ -164,7 +169,7 @@ class _Suite:
         with self.record.part("skewed design"):
             for i, rate_effect in enumerate(_SKEWED):
                 flags = checks.together(self._map(bands.homogeneity_replica, self.scale.skewed, 13 + i, 500, 100, 1.0, rate_effect))
-                rows.append((f"{rate_effect:g}", checks.rate(flags["rejected"]), checks.rate(flags["covers"])))
+                rows.append((f"{rate_effect:g}", rates.rate(flags["rejected"]), rates.rate(flags["covers"])))
         title = "Skewed design, n = 500, n_i = 100, effect 1: per cent of data sets"
         self.record.table(title, ("change of the rate", "constant effect rejected at 5 %", "band holds the truth"), rows)
 
@@ -176,11 +181,11 @@ class _Suite:
         floor = 0.95 if self.scale.gini >= 80 else None
         power = {name: [p < 0.05 for p in values] for name, values in strong.items()}
         size = {name: [p < 0.05 for p in values] for name, values in null.items()}
-        self.record.add(checks.window("Gini test finds a log-sd of 1.0 for .3", power["ours"], 0.95, floor=floor))
-        self.record.add(checks.window("Gini test: size", size["ours"], 0.03, 0.08))
-        wrong = checks.window("power", power["uncentred"], 0.95, floor=floor)
+        self.record.add(rates.window("Gini test finds a log-sd of 1.0 for .3", power["ours"], 0.95, floor=floor))
+        self.record.add(rates.window("Gini test: size", size["ours"], 0.03, 0.08))
+        wrong = rates.window("power", power["uncentred"], 0.95, floor=floor)
         self.record.add_renamed("Gini test, not centred: power", [wrong], expect_failure=True)
-        rows = [(name, checks.rate(size[name]), checks.rate(power[name]), f"{np.median(strong[name]):.3f}") for name in power]
+        rows = [(name, rates.rate(size[name]), rates.rate(power[name]), f"{np.median(strong[name]):.3f}") for name in power]
         self.record.table("Gini test, per cent rejected at 5 %", ("draws", "no change", "log-sd .3 to 1.0", "median p there"), rows)
 
     # ---- designs ----
@@ -190,14 +195,14 @@ class _Suite:
         with self.record.part("fuzzy"):
             found = {c: checks.together(self._map(designs.fuzzy_replica, self.scale.fuzzy, 31, 600, 50, c)) for c in (0.75, 0.33)}
         strong = found[0.75]
-        self.record.add(checks.window("fuzzy band, compliance .75", strong["compliers"], 0.92, 0.975))
-        wrong = checks.window("band", strong["all units"], 0.92, 0.975)
+        self.record.add(rates.window("fuzzy band, compliance .75", strong["compliers"], 0.92, 0.975))
+        wrong = rates.window("band", strong["all units"], 0.92, 0.975)
         self.record.add_renamed("effect on all units taken for that on compliers", [wrong], expect_failure=True)
         apart = float(np.median(np.abs(np.log(np.array(strong["h"]) / np.array(strong["h_den"])))))
         detail = "median distance of the logarithms of the bandwidths of outcome and treatment; bound > .2"
         self.record.add(Verdict("fuzzy: two bandwidths", apart, None, len(strong["h"]), apart > 0.2, detail))
         rows = [
-            (f"{c:g}", f"{np.median(np.abs(one['t'])):.1f}", checks.rate(one["compliers"]), checks.rate(one["all units"]),
+            (f"{c:g}", f"{np.median(np.abs(one['t'])):.1f}", rates.rate(one["compliers"]), rates.rate(one["all units"]),
              f"{np.median(one['half-width']):.2f}")
             for c, one in found.items()
         ]  # fmt: skip
@@ -267,9 +272,9 @@ class _Suite:
             for name in ("t, HC2", "t, HC2, two parameters"):
                 low, floor = (0.92 if n == 500 else 0.90), (0.92 if n == 500 and len(found) >= 1000 else None)
                 flags = [one[key] for one in found if (key := f"{name}, d = 5") in one]  # a few have too few degrees of freedom
-                self.record.add(checks.window(f"{name}, n = {n}, d = 5", flags, low, 0.975, floor=floor))
+                self.record.add(rates.window(f"{name}, n = {n}, d = 5", flags, low, 0.975, floor=floor))
             if n == 200:
-                wrong = checks.window("interval", [one["Gaussian, HC2, d = 5"] for one in found], 0.90, 0.975)
+                wrong = rates.window("interval", [one["Gaussian, HC2, d = 5"] for one in found], 0.90, 0.975)
                 self.record.add_renamed("nu to infinity, n = 200, d = 5", [wrong], expect_failure=True)
         self.record.table("Coverage of 95 % intervals of a shift, per cent", ("design", "d", *likelihood.FORMS), rows)
 
@@ -311,7 +316,7 @@ class _Suite:
             done = campaign_over(problems, _CAMPAIGN, _SEED, thetas=thetas, workers=self.workers, directory=folder)
         self.record.add_renamed("from raw data", checks.rank_verdicts(done.ranks, done.names).values())
         inside = ((done.ranks[:, 0] >= 5) & (done.ranks[:, 0] < sbc.N_DRAWS - 4)).tolist()  # 190 of 200 ranks
-        self.record.add(checks.window("from raw data: 95 % intervals", inside, 0.92, 0.98))
+        self.record.add(rates.window("from raw data: 95 % intervals", inside, 0.92, 0.98))
         return done.ranks
 
     def extraction(self) -> None:

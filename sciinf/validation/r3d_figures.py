@@ -13,9 +13,9 @@ from sciinf.calibration import sbc
 from sciinf.engines.r3d import R3D
 from sciinf.engines.r3d.simulate import dgp1, dgp2
 from sciinf.results.drawing import COLOURS, GREY, new_figure
-from sciinf.validation.r3d_checks import wilson
 from sciinf.validation.r3d_designs import CONTRAST_LEVELS, pooled_limit
 from sciinf.validation.r3d_reference import OPTIMUM, PUBLISHED
+from sciinf.validation.rates import wilson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,8 +22,8 @@ from sciinf.engines.r3d.simulate import dgp1
 from sciinf.results.posterior import Posterior
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Dynesty, Emcee
-from sciinf.validation.r3d_checks import rate
 from sciinf.validation.r3d_reference import DECILES, EVIDENCE, FIVE, NULL, stored_engine
+from sciinf.validation.rates import rate
 
 __all__ = [
     "FORMS",

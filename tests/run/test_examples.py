@@ -25,7 +25,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.toml
 def test_there_are_examples() -> None:
     names = {path.stem for path in EXAMPLES}
     assert names >= {"planck2018_lcdm", "planck2018_lensing", "planck2018_evidence", "planck2018_tt", "planck2018_h0", "mock_hybrid"}
-    assert names >= {"echo_comb_injection", "echo_benchmark", "echo_gw150914", "echo_gw150914_excerpt", "r3d_shape"}
+    assert names >= {"echo_comb_injection", "echo_benchmark", "echo_gw150914", "echo_gw150914_excerpt", "pn_quartic", "r3d_shape"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -483,6 +483,7 @@ def test_the_starts_cover_every_prior_and_run_as_they_are(field: Field, lookalik
     assert set(JOINTS) == set(JOINT_PRIORS)
     expected = {"template_function": "ConfigError", "folder": "DataError"}  # these have not their model or their files beside them
     expected |= {"echo_gw150914": "DataError", "echo_gw150914_excerpt": "DataError", "template_r3d": "DataError", "r3d_shape": "DataError"}
+    expected |= {"template_pn": "DataError", "pn_quartic": "DataError"}
     for name, text in starts().items():
         assert field.attempt(text.encode()) == expected.get(name, "ran"), name
 

@@ -20,7 +20,7 @@ from sciinf.engines.r3d import R3D, R3DSettings, RaggedSample
 from sciinf.engines.r3d.simulate import dgp1
 from sciinf.samplers.pools import SerialPool
 from sciinf.samplers.settings import Emcee
-from sciinf.validation import r3d, r3d_scale, suites
+from sciinf.validation import r3d, r3d_scale, rates, suites
 from sciinf.validation import r3d_checks as checks
 from sciinf.validation import r3d_controls as controls
 from sciinf.validation import r3d_coverage as bands
@@ -40,7 +40,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data" / "r3d"
 def test_wilson() -> None:
     """Published values (Newcombe 1998, table I): 81 of 263, 15 of 148, 0 of 20."""
     for hits, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
-        assert checks.wilson(hits, n) == pytest.approx((low, high), abs=1e-4)
+        assert rates.wilson(hits, n) == pytest.approx((low, high), abs=1e-4)
 
 
 def flags(hits: int, n: int) -> list[bool]:
@@ -48,11 +48,11 @@ def flags(hits: int, n: int) -> list[bool]:
 
 
 def test_windows() -> None:
-    assert checks.window("right", flags(95, 100), 0.92, 0.97).passed
-    assert not checks.window("low", flags(80, 100), 0.92, 0.97).passed
-    assert not checks.window("high", flags(1000, 1000), 0.92, 0.97).passed
-    assert not checks.window("floor", flags(92, 100), 0.92, 0.97, floor=0.91).passed
-    assert checks.window("floor", flags(940, 1000), 0.92, 0.97, floor=0.91).passed
+    assert rates.window("right", flags(95, 100), 0.92, 0.97).passed
+    assert not rates.window("low", flags(80, 100), 0.92, 0.97).passed
+    assert not rates.window("high", flags(1000, 1000), 0.92, 0.97).passed
+    assert not rates.window("floor", flags(92, 100), 0.92, 0.97, floor=0.91).passed
+    assert rates.window("floor", flags(940, 1000), 0.92, 0.97, floor=0.91).passed
 
 
 def test_rank_verdicts() -> None:

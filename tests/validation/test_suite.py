@@ -105,5 +105,5 @@ def test_samplers_are_quiet_inside_and_as_before_outside() -> None:
 
 
 def test_suites_by_name_load_late() -> None:
-    assert sorted(suites()) == ["cmb", "echo", "r3d", "spine"]
+    assert sorted(suites()) == ["cmb", "echo", "pn", "r3d", "spine"]
     assert suites()["spine"].module == "sciinf.validation.spine"

@@ -24,13 +24,13 @@ from sciinf.engines.cmb.emulator_kernels import (
     N_LOW_EE,
     add_columns,
     coordinates,
-    exponential,
     low_ee,
     monomials,
     spectra,
     u64,
 )
 from sciinf.numerics.jit import LIKELIHOOD, LIKELIHOOD_MANY, inline_kernel, kernel
+from sciinf.numerics.special_exp import exponential
 
 __all__ = [
     "COMPRESSED_HEADER",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sciinf.engines.cmb.background import theta_mc_kernel
 from sciinf.numerics.jit import inline_kernel, kernel
+from sciinf.numerics.special_exp import exponential
 
 __all__ = [
     "AMPLITUDE",
@@ -34,7 +35,6 @@ __all__ = [
     "add_columns",
     "coefficients",
     "coordinates",
-    "exponential",
     "low_ee",
     "monomials",
     "spectra",
@@ -68,28 +68,6 @@ _VECTOR = numba.types.Array(numba.float64, 1, "C")
 _MATRIX = numba.types.Array(numba.float64, 2, "C")
 _INTS = numba.types.Array(numba.int64, 1, "C")
 _INT = numba.int64
-
-
-@inline_kernel
-def exponential(x: float) -> float:
-    """e^x to 2 ulp without a branch, |x| < 700: a loop over it is vectorised, over math.exp it is not."""
-    k = np.floor(x * 1.4426950408889634 + 0.5)
-    r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10
-    p = 1.6059043836821613e-10
-    p = p * r + 2.08767569878681e-09
-    p = p * r + 2.505210838544172e-08
-    p = p * r + 2.755731922398589e-07
-    p = p * r + 2.7557319223985893e-06
-    p = p * r + 2.48015873015873e-05
-    p = p * r + 0.0001984126984126984
-    p = p * r + 0.001388888888888889
-    p = p * r + 0.008333333333333333
-    p = p * r + 0.041666666666666664
-    p = p * r + 0.16666666666666666
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
-    return p * np.int64((np.int64(k) + 1023) << 52).view(np.float64)
 
 
 @inline_kernel

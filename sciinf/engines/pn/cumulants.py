@@ -1,7 +1,8 @@
-"""Where a family's moments come from: closed forms, listed states, quadrature; refined until they stand."""
+"""Where a family's moments come from: closed forms, listed states, quadrature refined until they stand, draws."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import ConfigError, ConvergenceError
 from sciinf.engines.pn.moments import Contractions, ModelMoments, NodeMoments
-from sciinf.engines.pn.nodes import Rule
+from sciinf.engines.pn.nodes import Rule, has_rule
 
 if TYPE_CHECKING:
     from sciinf.engines.pn.family import ExponentialFamily
@@ -22,6 +23,7 @@ __all__ = ["CumulantSummary", "moments_of", "settled", "summary_of"]
 FloatArray = NDArray[np.float64]
 
 _ROUNDS = 12
+_WITH_ERROR = ("A1", "A2", "K4", "b", "optimism")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +36,14 @@ class CumulantSummary:
         Covariance of the statistics.
     A1, A2, K4, b, optimism : float
         Terms of the risk's coefficient of 1/n^2, that coefficient, and that of the optimism.
+    se : dict of str to float
+        Standard errors of A1, A2, K4, b and optimism; 0 where the source is exact.
     method : str
-        "closed", "enumerate" or "quad".
+        "closed", "enumerate", "quad" or "draws".
     n_nodes : int
-        Nodes; 0 for a closed form.
+        Nodes or draws; 0 for a closed form.
+    ess : float
+        Least effective number of draws of a statistic; infinite where the source is exact.
     condition : float
         Condition number of G scaled to a unit diagonal.
     """
@@ -48,8 +54,10 @@ class CumulantSummary:
     K4: float
     b: float
     optimism: float
+    se: dict[str, float]
     method: str
     n_nodes: int
+    ess: float
     condition: float
 
 
@@ -87,6 +95,11 @@ def moments_of(family: ExponentialFamily, theta: FloatArray, settings: CumulantS
             return closed, "closed", 0
         if method == "closed":
             raise ConfigError(f"pn: {type(family).__name__} has no cumulants in closed form: take method 'auto'")
+    if method == "draws" or (method == "auto" and not has_rule(support)):
+        from sciinf.engines.pn.drawn import drawn_moments
+
+        drawn = drawn_moments(family, theta, settings)
+        return drawn, "draws", len(drawn.nodes.statistics)
     if method == "enumerate" and not support.is_finite:
         raise ConfigError(f"pn: {support} cannot be enumerated: take method 'auto'")
     rule = family.rule(theta)
@@ -119,11 +132,15 @@ def _node_moments(family: ExponentialFamily, theta: FloatArray, rule: Rule) -> N
 
 
 def summary_of(moments: ModelMoments, method: str, n_nodes: int) -> CumulantSummary:
-    """`CumulantSummary` of moments from an exact source."""
+    """`CumulantSummary` of moments."""
+    from sciinf.engines.pn.drawn import DrawnMoments
+
     terms = moments.contract()
     fisher = moments.fisher
     scale = np.sqrt(np.diag(fisher))
+    errors, ess = (moments.errors(), moments.ess) if isinstance(moments, DrawnMoments) else ({}, math.inf)
+    se = {name: errors.get(name, 0.0) for name in _WITH_ERROR}
     return CumulantSummary(
-        fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, method, n_nodes,
+        fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, se, method, n_nodes, ess,
         float(np.linalg.cond(fisher / np.outer(scale, scale))),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -233,14 +234,6 @@ class _Table(ClosedFamily):
         """By linear program over the cells."""
         ExponentialFamily.check_exists(self, statistics, share)
 
-    def simulate(self, theta: ArrayLike, n: int, rng: np.random.Generator) -> FloatArray:
-        """``n`` draws: (n,) numbers of cells, or (n, dim) points."""
-        values = self.check_theta(theta)
-        points = self.support.points()
-        probs = np.exp(self.evaluate(points) @ values + self.log_base_of(points) - self.psi(values))
-        drawn = points[rng.choice(len(points), size=n, p=probs / probs.sum())]
-        return drawn[:, 0] if self.support.dim == 1 else drawn
-
 
 class Multinomial(_Table):
     """One draw of k cells 0 .. k - 1: indicators of all but the last, theta = ln(p_i / p_last)."""
@@ -358,6 +351,10 @@ class Ising(_Table):
     d: int
     edges: tuple[tuple[int, int], ...]
 
+    def compiled_density(self, theta: FloatArray) -> tuple[Any, Any, FloatArray]:
+        """Spins and products."""
+        return _spins_and_products(self.d, self.edges), None, theta
+
     def natural(self, fields: ArrayLike, couplings: ArrayLike) -> FloatArray:
         """Theta of fields (d,) and couplings (n_edges,)."""
         one, two = finite_array("fields", fields, shape=(self.d,)), finite_array("couplings", couplings, shape=(len(self.edges),))
@@ -371,3 +368,20 @@ class Ising(_Table):
     def evaluate(self, x: FloatArray) -> FloatArray:
         """Spins and their products."""
         return np.hstack([x, *[x[:, [i]] * x[:, [j]] for i, j in self.edges]])
+
+
+@functools.lru_cache(maxsize=16)
+def _spins_and_products(d: int, edges: tuple[tuple[int, int], ...]) -> Any:
+    """``Ising.evaluate`` of one point, compiled."""
+    import numba
+
+    first, second = np.array([i for i, _ in edges], dtype=np.int64), np.array([j for _, j in edges], dtype=np.int64)
+
+    @numba.njit
+    def statistics(x, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        for i in range(d):
+            out[i] = x[i]
+        for k in range(first.shape[0]):
+            out[d + k] = x[first[k]] * x[second[k]]
+
+    return statistics

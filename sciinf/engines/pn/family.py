@@ -137,6 +137,15 @@ class ExponentialFamily:
         evaluate_log_base(self.log_base, np.array(x, dtype=np.float64, order="C"), out)
         return out
 
+    @property
+    def simulates_itself(self) -> bool:
+        """Whether `simulate` is a direct law of the family's own."""
+        return False
+
+    def compiled_density(self, theta: FloatArray) -> tuple[Any, Any, FloatArray]:
+        """Numba functions of T and log h, None where there is none, and the theta (p,) that goes with them: for chains over x."""
+        return self.statistics, self.log_base, theta
+
     def hints(self, theta: FloatArray) -> FloatArray | None:
         """Stationary points of the density on a line, where they are known."""
         del theta
@@ -394,6 +403,67 @@ class ExponentialFamily:
             f"pn: Newton's method finds no descent: gradient {norm:.2g} at theta {theta.tolist()}. Is the mean of the statistics on the "
             "edge of what the family can have?"
         )
+
+    def simulate(self, theta: ArrayLike, n: int, rng: np.random.Generator) -> FloatArray:
+        """``n`` draws (n,), or (n, dim) of more coordinates than one; the same for the same state of ``rng``.
+
+        Parameters
+        ----------
+        theta : (p,) float64 array
+        n : int
+        rng : numpy.random.Generator
+
+        Raises
+        ------
+        ConfigError
+            If n is no positive integer or rng no generator of numpy.
+        DataError
+            If theta lies outside the natural domain.
+        ConvergenceError
+            If the law needs chains, and they do not mix.
+
+        Notes
+        -----
+        Exact on listed states, integers and in one dimension; beyond, thinned chains.
+
+        Examples
+        --------
+        >>> from sciinf.engines.pn import families, RealLine
+        >>> quartic = families.PolynomialExponential(4, RealLine())
+        >>> x = quartic.simulate([0.0, 1.0, 0.0, -0.25], 1000, np.random.default_rng(1))
+        >>> x.shape, bool(abs(np.mean(x**2) - quartic.mean([0.0, 1.0, 0.0, -0.25])[1]) < 0.2)
+        ((1000,), True)
+        """
+        from sciinf.engines.pn.simulate import simulated
+
+        drawn = simulated(self, self.check_theta(theta), n, rng)
+        return drawn[:, 0] if self.support.dim == 1 else drawn
+
+    def affine(self, M: ArrayLike, c: ArrayLike) -> ExponentialFamily:
+        """The same laws in the statistics M T + c: theta becomes the inverse of M' times theta.
+
+        Parameters
+        ----------
+        M : (p, p) float64 array
+            Invertible.
+        c : (p,) float64 array
+
+        Raises
+        ------
+        ConfigError
+            If M is singular, or shapes do not fit.
+
+        Examples
+        --------
+        >>> from sciinf.engines.pn import families
+        >>> poisson = families.Poisson()
+        >>> halved = poisson.affine([[0.5]], [1.0])
+        >>> round(float(halved.mean([2.0 * np.log(3.0)])[0]), 12)  # 3 / 2 + 1
+        2.5
+        """
+        from sciinf.engines.pn.affine import AffineFamily
+
+        return AffineFamily(self, M, c)
 
     def describe(self) -> tuple[Any, ...]:
         """What identifies the family, for hashes."""

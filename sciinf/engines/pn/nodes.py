@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from sciinf.core.errors import ConvergenceError, DataError
-from sciinf.engines.pn.support import Box, Circle, HalfLine, Integers, Interval, RealLine, Support
+from sciinf.engines.pn.support import Box, Circle, HalfLine, Integers, Interval, Spins, Support
 
-__all__ = ["LogDensity", "Rule", "listed", "rule_of"]
+__all__ = ["LogDensity", "Rule", "ends_of", "has_rule", "listed", "modes_of", "panels_of", "rule_of"]
 
 FloatArray = NDArray[np.float64]
 LogDensity = Callable[[FloatArray], FloatArray]
@@ -68,11 +68,22 @@ def rule_of(
         return _circle(32)
     if isinstance(support, Box) and 1 < support.dim <= 3:
         return _box(support, 24)
-    if isinstance(support, Box | Interval | HalfLine | RealLine) and support.dim == 1:
-        low, high = _ends(support)
-        edges = _edges(log_density, statistics, low, high, hints)
-        return _panels(edges, 2 * _COARSE)
+    if support.dim == 1 and not isinstance(support, Spins):
+        return _panels(panels_of(support, log_density, statistics, hints), 2 * _COARSE)
     raise DataError(f"pn: no quadrature over {support}: at most three dimensions, or 2^20 states")
+
+
+def has_rule(support: Support) -> bool:
+    """Whether there is a `rule_of` a support, exact or refinable."""
+    return support.is_finite or not (isinstance(support, Spins) or support.dim > 3)
+
+
+def panels_of(
+    support: Support, log_density: LogDensity, statistics: Callable[[FloatArray], FloatArray], hints: FloatArray | None = None
+) -> FloatArray:
+    """Edges (k + 1,) of panels in each of which 32 nodes resolve a density on a line or once around the circle; arguments as `rule_of`."""
+    low, high = ends_of(support)
+    return _edges(log_density, statistics, low, high, hints)
 
 
 def listed(support: Support) -> Rule:
@@ -81,11 +92,14 @@ def listed(support: Support) -> Rule:
     return Rule(points, np.zeros(len(points)))
 
 
-def _ends(support: Support) -> tuple[float, float]:
+def ends_of(support: Support) -> tuple[float, float]:
+    """Ends of a line, half-line, interval, or the circle."""
     if isinstance(support, HalfLine):
         return support.low, math.inf
     if isinstance(support, Interval):
         return support.low, support.high
+    if isinstance(support, Circle):
+        return 0.0, 2.0 * math.pi
     return (support.lower[0], support.upper[0]) if isinstance(support, Box) else (-math.inf, math.inf)
 
 
@@ -155,8 +169,10 @@ def _edges(
             found = log_density(np.asarray(x, dtype=np.float64).reshape(-1, 1))
         return np.where(np.isnan(found), -np.inf, found)
 
-    modes = _modes(value, low, high) if hints is None or not len(hints) else hints[(hints > low) & (hints < high)]
-    modes = modes if len(modes) else _modes(value, low, high)
+    modes = np.empty(0)
+    if hints is not None:  # a density may be largest at an end
+        modes = np.unique([*filter(math.isfinite, (low, high)), *hints[(hints > low) & (hints < high)]])
+    modes = modes if len(modes) else modes_of(value, low, high)
     top = float(np.max(value(modes)))
     if not math.isfinite(top):
         raise DataError("pn: the density is nowhere positive and finite")
@@ -183,8 +199,8 @@ def _edges(
     return _halved(with_fourth, edges)
 
 
-def _modes(value: LogDensity, low: float, high: float) -> FloatArray:
-    """Places of the local maxima, in order."""
+def modes_of(value: LogDensity, low: float, high: float) -> FloatArray:
+    """Places of the local maxima of a function of (n,) numbers, in order."""
     if math.isinf(low):
         grid = np.sinh(np.linspace(-_SINH, _SINH, 4001))
     elif math.isinf(high):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.errors import ConfigError, DataError, shown
+from sciinf.engines.pn.drawn import DrawnMoments
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.moments import Contractions, ModelMoments
 from sciinf.engines.pn.settings import CumulantSettings
@@ -40,7 +41,7 @@ class RiskExpansion:
     optimism : float
         Coefficient of 1/n^2 in the optimism of the mean log-likelihood.
     se_a, se_b : float
-        Standard errors; 0 where the truth is not a sample.
+        Standard errors of sampled truths and of moments from draws; 0 where there are neither.
     method : str
         Where the moments come from.
     well_specified : bool
@@ -131,7 +132,8 @@ def risk_expansion(
     With G the information, S = G^-1 Sigma G^-1 the sandwich and k3, k4 the model's cumulants of the statistics, kt those of order three
     under the truth (derived here): a = tr(G^-1 Sigma) / 2 and b = -B/3 - 3 K4/8 + 3 A1/8 + 3 A2/4, where B contracts k3 with kt by G^-1,
     A1 and A2 k3 with itself by S and G^-1, and K4 k4 by S. A true model has a = p/2 and b = (9 A1 + 10 A2 - 9 K4) / 24. Standard errors
-    of a sampled truth leave one of 20 blocks of its observations out at a time.
+    of a sampled truth leave one of 20 blocks of its observations out at a time; where the moments come from draws of the model, those
+    of the draws are added in squares.
 
     References
     ----------
@@ -150,7 +152,8 @@ def risk_expansion(
         if theta is None:
             raise ConfigError("risk_expansion: a true model needs theta, where it is true")
         moments, method, _ = family.moments(theta, chosen)
-        return expansion_of(family.check_theta(theta), moments.contract(), method, well_specified=True)
+        found = expansion_of(family.check_theta(theta), moments.contract(), method, well_specified=True)
+        return replace(found, se_b=moments.errors()["b"]) if isinstance(moments, DrawnMoments) else found
     if theta is not None:
         raise ConfigError("risk_expansion: under a truth theta is the family's best member: leave it out")
     if not isinstance(truth, TruthSample | TruthDensity | TruthNodes):
@@ -159,10 +162,13 @@ def risk_expansion(
     best, moments, method = _at_best(family, statistics, weights, chosen)
     shares = moments.shares(statistics, weights) if isinstance(truth, TruthSample) else None
     found = expansion_of(best, moments.contract(statistics, weights), method, well_specified=False, shares=shares)
+    if isinstance(moments, DrawnMoments):
+        drawn = moments.errors(statistics, weights)
+        found = replace(found, se_a=0.5 * drawn["trace"], se_b=drawn["b"])
     if not isinstance(truth, TruthSample):
         return found
     se_a, se_b = _sampling_error(family, statistics, weights, chosen, best)
-    return replace(found, se_a=se_a, se_b=se_b)
+    return replace(found, se_a=math.hypot(se_a, found.se_a), se_b=math.hypot(se_b, found.se_b))
 
 
 def _at_best(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import math
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciinf.core.errors import ConfigError, DataError, nearest_names, shown
-from sciinf.core.user_paths import user_path, what_is_at
+from sciinf.core.errors import ConfigError, nearest_names, shown
+from sciinf.core.text_columns import read_columns
+from sciinf.core.user_paths import user_path
 from sciinf.engines.r3d.columns import FrameColumns
 from sciinf.engines.r3d.effect import R3DEffectEngine
 from sciinf.engines.r3d.model import R3D
 from sciinf.engines.r3d.results import R3DResults
 from sciinf.engines.r3d.settings import R3DSettings
 
-__all__ = ["TEMPLATE", "fit_from_config", "from_config", "input_files", "read_columns"]
+__all__ = ["TEMPLATE", "fit_from_config", "from_config", "input_files"]
 
 _KEYS = ("data", "fit", "effect")
 _FILES = ("observations", "units", "results")
+_LABELS = ("unit", "cluster")
 _COLUMNS = ("unit", "value", "running_variable", "treatment", "weight", "cluster")
 _SETTINGS = ("q_grid", "method", "p", "s", "kernel", "quantile_rule", "projection_weights")
 _FIT = ("bandwidth", "bandwidth_den", "cov_type", "regularise", "coverage_rule")
@@ -126,80 +123,10 @@ def input_files(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path
     return _paths(table, base, data)
 
 
-def read_columns(path: Path, names: Mapping[str, str | None], labels: Sequence[str] = ("unit", "cluster")) -> dict[str, NDArray[Any]]:
-    """Named columns of a comma-separated file with a header, gzipped or not.
-
-    Parameters
-    ----------
-    path : Path
-        The file, UTF-8.
-    names : dict of str to str
-        Column by role; a role without a column is left out.
-    labels : sequence of str
-        Roles whose column is integers or text; all others are numbers.
-
-    Returns
-    -------
-    dict of str to array
-        By column name.
-
-    Raises
-    ------
-    ConfigError
-        If a column is missing; names the nearest.
-    DataError
-        If the file cannot be read or a field is not a number; names file, line and column.
-    """
-    if what_is_at(path) != "file":
-        raise DataError(f"{path.name}: no such file")
-    try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode("utf-8-sig")
-        rows = list(csv.reader(io.StringIO(text, newline="")))
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path.name}: cannot be read as comma-separated text ({error})") from error
-    header = [name.strip() for name in rows[0]] if rows else []
-    body = [(i + 2, row) for i, row in enumerate(rows[1:]) if row]
-    for line, row in body:
-        if len(row) != len(header):
-            raise DataError(f"{path.name}, line {line}: {len(row)} fields, the header has {len(header)}")
-    found: dict[str, NDArray[Any]] = {}
-    for role, name in names.items():
-        if name is None:
-            continue
-        if name not in header:
-            raise ConfigError(f"{path.name} has no column {shown(name)} ({role}): {nearest_names(name, header)}")
-        place = header.index(name)
-        fields = [(line, row[place].strip()) for line, row in body]
-        found[name] = _labels([field for _, field in fields]) if role in labels else _numbers(path.name, name, fields)
-    return found
-
-
-def _labels(fields: Sequence[str]) -> NDArray[Any]:
-    """Integers where every field is written as one is, else text: "01" and "1", or "1_000" and "1000", are different labels."""
-    try:
-        found = np.array([int(field) for field in fields], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return np.array(fields, dtype=np.str_)
-    return found if found.astype(np.str_).tolist() == list(fields) else np.array(fields, dtype=np.str_)
-
-
 def _of_one_kind(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]], name: str) -> None:
     """Labels of both files as text where one file has text: that of an integer is as it was written."""
     if one[name].dtype.kind != other[name].dtype.kind:
         one[name], other[name] = one[name].astype(np.str_), other[name].astype(np.str_)
-
-
-def _numbers(file: str, column: str, fields: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
-    out = np.empty(len(fields))
-    for i, (line, field) in enumerate(fields):
-        try:
-            out[i] = float(field)
-        except ValueError:
-            raise DataError(f"{file}, line {line}: {column} must be a number, got {shown(field)}") from None
-        if not math.isfinite(out[i]):
-            raise DataError(f"{file}, line {line}: {column} must be finite, got {shown(field)}")
-    return out
 
 
 def fit_from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, Path]) -> R3DResults:
@@ -223,9 +150,9 @@ def fit_from_config(table: Mapping[str, Any], *, base: Path, data: Mapping[str, 
     for key in ("regularise", "coverage_rule"):
         if not isinstance(options.get(key, True), bool):
             raise ConfigError(f"[engine.fit] {key} must be true or false, got {shown(options[key])}")
-    observations = read_columns(paths["observations"], {"unit": columns.unit, "value": columns.value, "weight": columns.weight})
+    observations = read_columns(paths["observations"], {"unit": columns.unit, "value": columns.value, "weight": columns.weight}, _LABELS)
     roles = {"unit": columns.unit, "running_variable": columns.running_variable, "treatment": columns.treatment, "cluster": columns.cluster}
-    units = read_columns(paths["units"], roles)
+    units = read_columns(paths["units"], roles, _LABELS)
     _of_one_kind(observations, units, columns.unit)
     model = R3D.from_frame(observations, units, source.get("cutoff", 0.0), columns=columns, settings=settings)
     return model.fit(**{key: options[key] for key in _FIT if key in options})

@@ -350,3 +350,18 @@ def test_what_is_no_support() -> None:
     with pytest.raises(ConfigError, match="low must be a finite number"):
         HalfLine(math.inf)
     assert Circle().contains(np.array([[7.0], [math.nan]])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("theta", [[0.056, 330.7, 0.02, 1.5, 1.35, 0.145, -0.52], [-1.605, 29.815, -22.84, 75.245], [3.0, 8.0]])
+def test_a_polynomial_that_is_largest_at_an_end(theta: list[float]) -> None:
+    """With stationary points inside, of which none is the largest; scipy's quadrature beside it."""
+    from scipy import integrate
+
+    def exponent(x: float) -> float:
+        return float(sum(value * x ** (k + 1) for k, value in enumerate(theta)))
+
+    top = max(exponent(-1.0), exponent(2.0))
+    width = 40.0 / abs(sum((k + 1) * value * 2.0**k for k, value in enumerate(theta)))  # 40 in ln below the larger end
+    value, _ = integrate.quad(lambda x: math.exp(exponent(x) - top), 2.0 - min(width, 3.0), 2.0, epsabs=0.0, epsrel=1e-12)
+    found = families.PolynomialExponential(len(theta), Interval(-1.0, 2.0)).log_partition(theta)
+    assert found == pytest.approx(top + math.log(value), rel=1e-12)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sciinf.core.errors import ConfigError, DataError
+from sciinf.core.text_columns import read_columns
 from sciinf.engines.r3d import R3D, FrameColumns, R3DSettings
 from sciinf.engines.r3d.effect_statistic import COARSE
 from sciinf.engines.r3d.presets import (
@@ -27,7 +28,6 @@ from sciinf.engines.r3d.presets import (
     fit_from_config,
     from_config,
     input_files,
-    read_columns,
 )
 from sciinf.engines.r3d.simulate import dgp1
 
@@ -179,7 +179,7 @@ def test_a_stored_fit_beside_data_from_the_command_line(folder: Path) -> None:
 )
 def test_labels_are_what_is_written(tmp_path: Path, written: list[str], kind: str, read: list[Any]) -> None:
     (tmp_path / "units.csv").write_text("unit\n" + "".join(f"{field}\n" for field in written))
-    found = read_columns(tmp_path / "units.csv", {"unit": "unit"})["unit"]
+    found = read_columns(tmp_path / "units.csv", {"unit": "unit"}, ("unit",))["unit"]
     assert (found.dtype.kind, found.tolist()) == (kind, read)
 
 
