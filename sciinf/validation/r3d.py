@@ -27,12 +27,8 @@ from sciinf.validation import r3d_coverage as bands
 from sciinf.validation import r3d_designs as designs
 from sciinf.validation import r3d_figures as figures
 from sciinf.validation import r3d_likelihood as likelihood
-<<<<<<< HEAD
-from sciinf.validation.r3d_reference import OPTIMUM, PUBLISHED
-=======
 from sciinf.validation import rates
-from sciinf.validation.r3d_reference import EVIDENCE, OPTIMUM, PUBLISHED
->>>>>>> pn-suite
+from sciinf.validation.r3d_reference import OPTIMUM, PUBLISHED
 from sciinf.validation.r3d_scale import extraction
 from sciinf.validation.r3d_tiers import FULL, LONG, QUICK, Scale
 from sciinf.validation.suite import Recorder, SuiteResult, Tier, check_tier, quiet_samplers
@@ -146,10 +142,10 @@ class _Suite:
         with self.record.part("few clusters"):
             for i, g in enumerate(_FEW):
                 found[g] = checks.together(self._map(bands.few_clusters_replica, self.scale.few_clusters, 81 + i, g))
-                rows.append((str(g), f"{np.median(found[g]['nu']):.1f}", *(checks.rate(found[g][name]) for name in ("normal", "t"))))
-        self.record.add(checks.window(f"CR1, {_FEW[-1]} clusters a side", found[_FEW[-1]]["normal"], 0.92, 0.975))
-        self.record.add(checks.window(f"CR1 and t, {_FEW[-2]} clusters a side", found[_FEW[-2]]["t"], 0.92, 0.975))
-        wrong = checks.window("normal interval", found[_FEW[0]]["normal"], 0.90)
+                rows.append((str(g), f"{np.median(found[g]['nu']):.1f}", *(rates.rate(found[g][name]) for name in ("normal", "t"))))
+        self.record.add(rates.window(f"CR1, {_FEW[-1]} clusters a side", found[_FEW[-1]]["normal"], 0.92, 0.975))
+        self.record.add(rates.window(f"CR1 and t, {_FEW[-2]} clusters a side", found[_FEW[-2]]["t"], 0.92, 0.975))
+        wrong = rates.window("normal interval", found[_FEW[0]]["normal"], 0.90)
         self.record.add_renamed(f"a normal interval from {_FEW[0]} clusters a side", [wrong], expect_failure=True)
         title = "CR1 with clusters of ten neighbours, one value per unit: coverage of 95 % intervals, per cent"
         self.record.table(title, ("clusters a side", "nu_eff, median", "normal", "t(nu_eff)"), rows)

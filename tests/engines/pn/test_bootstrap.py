@@ -67,7 +67,7 @@ def test_the_error_is_right() -> None:
 
 EXACT = [
     ("Exponential", [], {"rate": 2.0}, 20), ("Normal", [], {"mean": 1.0, "sd": 0.3}, 20),
-    ("MultivariateNormal", [2], {"mean": [0.0, 1.0], "cov": [[1.0, 0.5], [0.5, 2.0]]}, 50), 
+    ("MultivariateNormal", [2], {"mean": [0.0, 1.0], "cov": [[1.0, 0.5], [0.5, 2.0]]}, 50),
     ("InverseGaussian", [], {"mean": 1.0, "shape": 2.0}, 30),
     ("Bernoulli", [], {"prob": 0.2}, 100), ("Poisson", [], {"rate": 0.5}, 100),
 ]  # fmt: skip
