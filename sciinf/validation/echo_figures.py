@@ -45,9 +45,9 @@ def evidence_by_duration(found: Sequence[Injections]) -> Figure:
         if published is not None:
             bars = [[published.median - published.low], [published.high - published.median]]
             axis.errorbar(place + shift + 0.1, published.median, bars, fmt="s", ms=5, mfc="white", color=colour, capsize=3, lw=1.2)
-            axis.plot(place + shift + 0.1, published.noise_max, "v", ms=5, mfc="white", color=GREY)
+            axis.plot(place + shift + 0.15, published.noise_max, "v", ms=5, mfc="white", color=GREY)
         if one.noise_only is not None:
-            _spread(axis, one.noise_only.log_evidence, place + shift - 0.07, GREY)
+            _spread(axis, one.noise_only.log_evidence, place + shift - 0.12, GREY)  # beside, where few runs are points
     axis.axhline(0.0, color=GREY, lw=0.8, zorder=0)
     axis.set_xticks(range(len(durations)), [str(duration) for duration in durations])
     axis.set_xlim(-0.6, len(durations) - 0.4)
