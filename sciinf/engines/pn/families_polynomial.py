@@ -104,8 +104,8 @@ class PolynomialExponential(ClosedFamily):
         if cut > _CREEPS:
             raise DataError(
                 f"pn: PolynomialExponential of degree {self.p} has no maximum of the likelihood that is found inside the family: the "
-                f"search creeps along its edge, where the term of {(self.names or ())[-1]}, now {theta[-1]:.3g}, all but vanishes and a far "
-                "mode of hardly any mass makes up the highest moments. Take a lower degree, or a bounded support"
+                f"search creeps along its edge, where the term of {(self.names or ())[-1]}, now {theta[-1]:.3g}, all but vanishes and a "
+                "far mode of hardly any mass makes up the highest moments. Take a lower degree, or a bounded support"
             )
         spread = information[0, 0] ** (0.5 * self.p)
         if abs(theta[-1]) * spread < _VANISHING:
