@@ -389,7 +389,7 @@ def agree(one: Any, other: Any, shift: float) -> None:
     ("family", "theta", "n", "change"),
     [
         (ISING, ISING_THETA, 500, {}),
-        (families.PolynomialExponential(4, RealLine()), np.array([0.0, 1.0, 0.0, -0.25]), 1000, {"n_draws": 400_000}),
+        (families.PolynomialExponential(4, RealLine()), np.array([0.0, 1.0, 0.0, -0.25]), 1000, {"n_draws": 100_000}),
     ],
     ids=["ising", "quartic"],
 )
