@@ -13,6 +13,7 @@ from scipy import special
 
 from sciinf.core.errors import ConfigError, ConvergenceError, DataError, DataTypeError, nearest_names
 from sciinf.engines.pn import families
+from sciinf.engines.pn.design_refits import CanonicalRefits, LinkedRefits, NormalRefits, Refits
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.glm import GeneralisedDesign, NormalDesign
 from sciinf.engines.pn.hull import separating_direction
@@ -44,6 +45,8 @@ class FittedModel:
     first_order : tuple of float and array, optional
         tr(I K J K) and the rows' shares of it, there.
     flags : tuple of str
+    refits : CanonicalRefits, LinkedRefits or NormalRefits
+        For the bootstrap.
     """
 
     label: str
@@ -54,6 +57,7 @@ class FittedModel:
     design: GeneralisedDesign | NormalDesign | None
     first_order: tuple[float, FloatArray] | None
     flags: tuple[str, ...]
+    refits: Refits
 
 
 def is_statsmodels(value: object) -> bool:
@@ -106,7 +110,8 @@ def _regression(endog: FloatArray, exog: FloatArray, results: Any, label: str) -
     design = NormalDesign(exog, endog - exog @ params, _names(results.model))
     n = float(len(endog))
     log_likelihood = -0.5 * n * (math.log(2.0 * math.pi * design.variance) + 1.0)
-    return FittedModel(label, np.append(params, design.variance), n, n, log_likelihood, design, None, ())
+    refits = NormalRefits(exog, design.residual)
+    return FittedModel(label, np.append(params, design.variance), n, n, log_likelihood, design, None, (), refits)
 
 
 def _check_binary(design: FloatArray, successes: FloatArray, trials: FloatArray, names: tuple[str, ...]) -> None:
@@ -127,13 +132,18 @@ def _discrete(results: Any, kind: str) -> FittedModel:
     if not results.mle_retvals.get("converged", False) if isinstance(results.mle_retvals, Mapping) else False:
         raise ConvergenceError(f"pn: the {kind} fit of statsmodels has not converged: fit with a larger maxiter, or another method")
     exog, endog = np.asarray(model.exog, dtype=np.float64), np.asarray(model.endog, dtype=np.float64)
-    mu = np.asarray(results.predict(), dtype=np.float64)
+    ones, params = np.ones(len(endog)), np.asarray(results.params, dtype=np.float64)
+    offset = 0.0 * ones
     if kind == "logit":
-        _check_binary(exog, endog, np.ones(len(endog)), _names(model))
+        _check_binary(exog, endog, ones, _names(model))
+    else:  # exposure and offset are in the means
+        offset = np.log(np.asarray(results.predict(), dtype=np.float64)) - exog @ params
+    params, mu = _polished(exog, endog, ones, params, offset, "Binomial" if kind == "logit" else "Poisson")
     k2, k3, k4 = _bernoulli(mu) if kind == "logit" else (mu, mu, mu)
     design = GeneralisedDesign(exog, k2, k3, k4, endog - mu, _names(model))
     n = float(len(endog))
-    return FittedModel(f"{kind} regression", np.asarray(results.params, dtype=np.float64), n, n, float(results.llf), design, None, ())
+    refits = CanonicalRefits(exog, offset, ones, ones, endog, params, kind == "logit")
+    return FittedModel(f"{kind} regression", params, n, n, float(results.llf), design, None, (), refits)
 
 
 def _bernoulli(mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -156,10 +166,10 @@ _CANONICAL = {
 def _glm(results: Any) -> FittedModel:
     model = results.model
     family, link = type(model.family).__name__, type(model.family.link).__name__
+    if hasattr(results, "constraints"):
+        raise DataError("pn: the GLM was fitted under constraints, which this risk does not know: fit without them")
     if not bool(getattr(results, "converged", True)):
         raise ConvergenceError("pn: the GLM fit of statsmodels has not converged: fit with a larger maxiter")
-    if getattr(results, "_results_constrained", None) is not None or hasattr(results, "constraints"):
-        raise DataError("pn: the GLM was fitted under constraints, which this risk does not know: fit without them")
     if family not in _CANONICAL:
         raise DataTypeError(f"pn: a GLM of family {family} has no supported likelihood: {', '.join(_CANONICAL)} have")
     exog, endog = np.asarray(model.exog, dtype=np.float64), np.asarray(model.endog, dtype=np.float64)
@@ -196,13 +206,26 @@ def _glm(results: Any) -> FittedModel:
     flags = ("dispersion_fixed",) if family in ("Gamma", "InverseGaussian", "Gaussian") else ()
     size = weights * trials / phi
     n, total, llf = float(len(endog)), float(trials.sum()), float(results.llf)
+    offset = np.repeat(np.broadcast_to(_offset(model), model.endog.shape), repeats)
     if link not in _CANONICAL[family]:
-        return FittedModel(label, params, n, total, llf, None, _first_order(results), (*flags, "first_order_only"))
+        trace, shares, scores, middle = _first_order(results)
+        linked = LinkedRefits(
+            exog, offset, trials, weights, endog, params, family, model.family.link, phi, (np.repeat(scores, repeats, axis=0), middle)
+        )
+        return FittedModel(label, params, n, total, llf, None, (trace, shares), (*flags, "first_order_only"), linked)
     if family in ("Poisson", "Binomial"):
-        params, mu = _polished(exog, endog, size, params, np.repeat(np.broadcast_to(_offset(model), model.endog.shape), repeats), family)
+        params, mu = _polished(exog, endog, size, params, offset, family)
     k2, k3, k4 = _glm_cumulants(family, mu)
     design = GeneralisedDesign(exog, size * k2, size * k3, size * k4, _TURNED.get(family, 1.0) * size * (endog - mu), names)
-    return FittedModel(label, params, n, total, llf, design, None, flags)
+    refits: Refits
+    if family in ("Poisson", "Binomial"):
+        refits = CanonicalRefits(exog, offset, trials, weights, endog, params, family == "Binomial")
+    else:
+        _, _, scores, middle = _first_order(results)
+        refits = LinkedRefits(
+            exog, offset, trials, weights, endog, params, family, model.family.link, phi, (np.repeat(scores, repeats, axis=0), middle)
+        )
+    return FittedModel(label, params, n, total, llf, design, None, flags, refits)
 
 
 def _polished(
@@ -243,8 +266,11 @@ def _glm_cumulants(family: str, mu: FloatArray) -> tuple[FloatArray, FloatArray,
     return 0.25 * mu**3, -0.375 * mu**5, 0.9375 * mu**7
 
 
-def _first_order(results: Any) -> tuple[float, FloatArray]:
-    """tr(I K J K) of a model without a canonical link: expected information I under the fit, observed H = K^-1, score products J."""
+def _first_order(results: Any) -> tuple[float, FloatArray, FloatArray, FloatArray]:
+    """tr(I K J K), the rows' shares of it, their scores and K I K.
+
+    Of any link: expected information I under the fit, observed H = K^-1, score products J.
+    """
     model, params = results.model, np.asarray(results.params)
     scores = np.asarray(model.score_obs(params), dtype=np.float64)
     scale = float(results.scale)
@@ -253,7 +279,7 @@ def _first_order(results: Any) -> tuple[float, FloatArray]:
     inverse = np.linalg.inv(observed)
     middle = inverse @ expected @ inverse
     shares = np.einsum("na,ab,nb->n", scores, middle, scores)
-    return float(shares.sum()), shares
+    return float(shares.sum()), shares, scores, middle
 
 
 _LAWS: dict[str, tuple[str, ...]] = {

@@ -13,11 +13,24 @@ from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.moments import DenseMoments, ModelMoments
 from sciinf.engines.pn.support import Support
 
-__all__ = ["ClosedFamily", "Cumulants", "positive", "probability"]
+__all__ = ["ClosedFamily", "Cumulants", "finite", "positive", "probability"]
 
 FloatArray = NDArray[np.float64]
 Cumulants = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 """Mean (p,), G (p, p), third (p, p, p) and fourth (p, p, p, p) cumulants of the statistics."""
+
+
+def finite(owner: str, name: str, value: Any) -> float:
+    """A usual parameter that must be finite.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+        raise ConfigError(f"{owner}: {name} must be a finite number, got {shown(value)}")
+    return float(value)
 
 
 def positive(owner: str, name: str, value: Any) -> float:

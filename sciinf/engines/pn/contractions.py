@@ -8,12 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Third", "first_contraction", "fourth_contraction", "third_contractions", "third_contractions_gram"]
+__all__ = ["Third", "first_contraction", "fourth_contraction", "third_by_entries", "third_by_rows", "third_contractions"]
 
 FloatArray = NDArray[np.float64]
 
-_ROWS = 1024
+_ROWS = 256  # of a block: p columns of them stay in the cache
 _GRAM_ROWS = 512
+_CUBE = 15.0  # multiplications of a matrix product in whose time one inner product is cubed, weighted and summed (measured)
+_ENTRIES = 2**21  # of a third moment held at a time, 16 MiB
 
 Third = tuple[FloatArray, FloatArray]
 """Rows (n, p) and weights (n,), of any sign, of a third moment."""
@@ -32,7 +34,7 @@ def fourth_contraction(rows: FloatArray, weights: FloatArray, scale: FloatArray)
 
 
 def third_contractions(model: Third, scale: FloatArray, truth: Third | None = None) -> tuple[float, float]:
-    """A2 and B: sums over (a, b, c) of scale_a scale_b M_abc^2 and of M_abc N_abc.
+    """A2 and B: sums over (a, b, c) of scale_a scale_b M_abc^2 and of M_abc N_abc, by the cheaper of two ways.
 
     Parameters
     ----------
@@ -44,77 +46,70 @@ def third_contractions(model: Third, scale: FloatArray, truth: Third | None = No
     Returns
     -------
     A2, B : float
-
-    Notes
-    -----
-    M is symmetric: its entries with a <= b <= c are all there is, n p^3 / 3 floating-point operations, a block of b at a time and with
-    blocks of rows that stay in the cache. An entry stands for 6, 3 or 1 of M.
     """
+    n, p = model[0].shape
+    others = 0 if truth is None else len(truth[1])
+    products = 1.0 if truth is not None or np.any(scale != 1.0) else 0.5  # of a symmetric matrix, n p numbers each
+    by_rows = n * n * (products * p + _CUBE) + n * others * (p + _CUBE)
+    by_entries = (n + others) * p * (p + 1) * (p + 2) / 6.0
+    return (third_by_rows if by_rows < by_entries else third_by_entries)(model, scale, truth)
+
+
+def third_by_entries(model: Third, scale: FloatArray, truth: Third | None = None) -> tuple[float, float]:
+    """`third_contractions` by the p (p + 1) (p + 2) / 6 different entries of M, as many operations for each row."""
+    from sciinf.engines.pn.kernels import third_sums
+
     p = model[0].shape[1]
-    width = max(4, p // 10)
-    one, other = _Blocked.of(model), None if truth is None else _Blocked.of(truth)
+    sizes = [-(-(p - b) // 4) * ((b + 2) // 2) * 8 for b in range(p)]
     a2 = b_sum = 0.0
-    for first in range(0, p, width):
-        last = min(first + width, p)
-        left = one.moments(first, last)
-        right = left if other is None else other.moments(first, last)
-        at = 0
-        for b in range(first, last):
-            entries, beside = left[at : at + b + 1, b - first :], right[at : at + b + 1, b - first :]
-            at += b + 1
-            count = np.full(entries.shape, 6.0)
-            count[b, :] = count[:, 0] = 3.0
-            count[b, 0] = 1.0
-            low, middle, high = scale[: b + 1, None], scale[b], scale[None, b:]
-            a2 += float(np.sum(count / 3.0 * (low * middle + middle * high + low * high) * entries**2))
-            b_sum += float(np.sum(count * entries * beside))
+    first = 0
+    while first < p:
+        last, size = first, 0
+        while last < p and (last == first or size + sizes[last] <= _ENTRIES):
+            size, last = size + sizes[last], last + 1
+        one = _entries(model, first, last, size)
+        other = one if truth is None else _entries(truth, first, last, size)
+        squares, products = third_sums(one, other, scale, first, last)
+        a2, b_sum, first = a2 + squares, b_sum + products, last
     return a2, b_sum
 
 
-class _Blocked:
-    """Rows in blocks, each transposed, so that products of columns are products of contiguous vectors."""
+def _entries(third: Third, first: int, last: int, size: int) -> FloatArray:
+    """M_abc of a <= b <= c, first <= b < last, in the order of the kernel."""
+    from sciinf.engines.pn.kernels import third_entries
 
-    def __init__(self, rows: FloatArray, weights: FloatArray) -> None:
-        n, p = rows.shape
-        self.n_blocks, self.p = -(-n // _ROWS), p
-        self.columns, self.weights = np.zeros((self.n_blocks, p, _ROWS)), np.zeros((self.n_blocks, _ROWS))
-        for i in range(self.n_blocks):
-            part = slice(i * _ROWS, (i + 1) * _ROWS)
-            size = len(weights[part])
-            self.columns[i, :, :size], self.weights[i, :size] = rows[part].T, weights[part]
-
-    @classmethod
-    def of(cls, third: Third) -> _Blocked:
-        return cls(*third)
-
-    def moments(self, first: int, last: int) -> FloatArray:
-        """M_abc of a <= b, first <= b < last, c >= first: pairs (a, b) as rows, b after b, and c as columns."""
-        pairs = sum(b + 1 for b in range(first, last))
-        products, total = np.empty((pairs, _ROWS)), np.zeros((pairs, self.p - first))
-        for columns, weights in zip(self.columns, self.weights, strict=True):
-            at = 0
-            for b in range(first, last):
-                np.multiply(columns[: b + 1], weights * columns[b], out=products[at : at + b + 1])
-                at += b + 1
-            total += products @ columns[first:].T
-        return total
+    rows, weights = third
+    n, p = rows.shape
+    total, columns, room = np.zeros(size), np.zeros((p + 4, _ROWS)), np.empty(_ROWS)
+    for start in range(0, n, _ROWS):
+        part = slice(start, start + _ROWS)
+        count = len(weights[part])
+        columns[:p, :count] = rows[part].T
+        third_entries(columns, np.ascontiguousarray(weights[part], dtype=np.float64), room, count, p, first, last, total)
+    return total
 
 
-def third_contractions_gram(
-    rows: FloatArray, weights: FloatArray, scale: FloatArray, other: FloatArray | None = None
-) -> tuple[float, float]:
-    """`third_contractions` of M and, on the same rows, of N with the weights ``other``: by inner products of rows, 3 n^2 p operations.
+def third_by_rows(model: Third, scale: FloatArray, truth: Third | None = None) -> tuple[float, float]:
+    """`third_contractions` by inner products of the rows.
 
     Notes
     -----
-    A2 = sum_ij w_i w_j U_ij^2 V_ij and B = sum_ij w_i other_j V_ij^3, V = Z Z', U = Z diag(scale) Z'.
+    A2 = sum_ij w_i w_j U_ij^2 V_ij and B = sum_ij w_i v_j (z_i.y_j)^3, with V = Z Z', U = Z diag(scale) Z', y and v rows and weights of the
+    truth.
     """
+    rows, weights = model
+    plain = bool(np.all(scale == 1.0))
     a2 = b_sum = 0.0
-    beside = weights if other is None else other
-    scaled = rows * scale
     for start in range(0, len(rows), _GRAM_ROWS):
-        part = slice(start, start + _GRAM_ROWS)
-        inner, weighted = rows[part] @ rows.T, scaled[part] @ rows.T
-        a2 += float(weights[part] @ (weighted**2 * inner) @ weights)
-        b_sum += float(weights[part] @ inner**3 @ beside)
-    return a2, b_sum
+        stop = start + _GRAM_ROWS
+        here = weights[start:stop]
+        times = np.where(np.arange(start, len(rows)) < stop, 1.0, 2.0) * weights[start:]  # what lies beyond this block stands for two
+        inner = rows[start:stop] @ rows[start:].T
+        weighted = inner if plain else (rows[start:stop] * scale) @ rows[start:].T
+        a2 += float(here @ (weighted * weighted * inner) @ times)
+        if truth is not None:
+            beside = rows[start:stop] @ truth[0].T
+            b_sum += float(here @ (beside * beside * beside) @ truth[1])
+        elif not plain:
+            b_sum += float(here @ (inner * inner * inner) @ times)
+    return a2, a2 if plain and truth is None else b_sum

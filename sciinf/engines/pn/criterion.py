@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciinf.core.errors import ConfigError, DataTypeError, shown
+from sciinf.core.seeding import generator
 from sciinf.engines.pn.adapters import FittedModel, from_statsmodels, is_statsmodels
+from sciinf.engines.pn.bootstrap import BootstrapRisk, Replicates, family_replicates, summarised
 from sciinf.engines.pn.data import counted
 from sciinf.engines.pn.exact import exact_risk
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.glm import GeneralisedDesign, NormalDesign
 from sciinf.engines.pn.moments import Contractions
+from sciinf.engines.pn.parametric import ParametricModel
 from sciinf.engines.pn.risk import RiskExpansion, expansion_of, jackknife_error, risk_expansion
 from sciinf.engines.pn.settings import PNSettings
 from sciinf.engines.pn.threshold import Bound
@@ -65,7 +68,11 @@ class PNResult:
     flags : tuple of str
         Of the verdict; each is a sentence in `summary`.
     method : str
-        "expansion", or "exact": of the model's row; the sandwich has the expansion only.
+        "expansion", "exact": of the model's row, the sandwich has the expansion only, or "bootstrap".
+    seed : int
+        Of the bootstrap.
+    bootstrap : pair of BootstrapRisk, optional
+        Of the model and of the sandwich.
     """
 
     family: str
@@ -82,6 +89,8 @@ class PNResult:
     influence: Influence
     flags: tuple[str, ...]
     method: str
+    seed: int = 0
+    bootstrap: tuple[BootstrapRisk, BootstrapRisk] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -119,7 +128,8 @@ class PNResult:
         """JSON-able form."""
         criteria = {name: _plain(value) for name, value in vars(self.information_criteria).items()}
         return {
-            "family": self.family, "p": self.p, "n": self.n, "unit": self.unit, "method": self.method,
+            "family": self.family, "p": self.p, "n": self.n, "unit": self.unit, "method": self.method, "seed": self.seed,
+            "bootstrap": None if self.bootstrap is None else [{k: _plain(v) for k, v in vars(item).items()} for item in self.bootstrap],
             "robust": self.robust, "accept": self.verdict.accept, "flags": list(self.flags),
             "threshold": {"delta": self.threshold.delta, "bound": self.threshold.bound, "C": self.threshold.C},
             "model": {name: _plain(value) for name, value in self._row(self.risk_model, self.verdict_model).items()},
@@ -145,6 +155,8 @@ class _Case:
     log_likelihood: float
     flags: tuple[str, ...]
     exact: float | None  # of a true model, per unit
+    replicates: Callable[[PNSettings], tuple[Replicates, Replicates]]  # of data from the model, and resampled
+    units: float = 1.0  # of a total risk
 
 
 def pn_criterion(
@@ -155,10 +167,10 @@ def pn_criterion(
 
     Parameters
     ----------
-    model_or_fitted : ExponentialFamily, or a fitted result of statsmodels
+    model_or_fitted : ExponentialFamily, ParametricModel, or a fitted result of statsmodels
         Of GLM, the discrete Logit or Poisson, or OLS.
     data : (n,) or (n, dim) array
-        For a family; a fitted result has its own.
+        For a family or a ParametricModel; a fitted result has its own.
     weights : (n,) array, optional
         Of a family's observations: how often each occurred.
     delta : float
@@ -207,38 +219,49 @@ def pn_criterion(
         raise ConfigError(f"pn: robust must be True or False, got {shown(robust)}")
     threshold = Threshold.of(delta, bound)
     case = _case(model_or_fitted, data, weights, chosen)
-    known = None
+    known: list[tuple[float, float] | None] = [None, None]
+    flags, refits = list(case.flags), None
     if chosen.method == "exact":
         if case.exact is None:
             raise ConfigError(f"pn: no exact risk is known for {case.label}: take method 'expansion'")
-        known = (case.exact, 0.0)
-    judged_model, flags_model = judged(case.model, case.n, threshold, order=chosen.order, known=known)
-    judged_sandwich, flags_sandwich = judged(case.sandwich, case.n, threshold, order=chosen.order)
+        known[0] = (case.exact, 0.0)
+    if chosen.method == "bootstrap":
+        simulated, resampled = case.replicates(chosen)
+        refits = summarised(simulated, units=case.units), summarised(resampled, units=case.units)
+        sampled = math.hypot(case.sandwich.se_a / case.n, case.sandwich.se_b / case.n**2)  # of the data that the sandwich is made of
+        known = [(refits[0].ed, refits[0].se), (refits[1].ed, math.hypot(refits[1].se, sampled if math.isfinite(sampled) else 0.0))]
+        flags += ["conditional_on_existence"] if refits[int(robust)].n_failed else []
+    judged_model, flags_model = judged(case.model, case.n, threshold, order=chosen.order, known=known[0])
+    judged_sandwich, flags_sandwich = judged(case.sandwich, case.n, threshold, order=chosen.order, known=known[1])
     influence = _influence(case.sandwich)
-    flags = [*case.flags, *(flags_sandwich if robust else flags_model)]
+    flags += flags_sandwich if robust else flags_model
     if influence.shares and influence.shares[0] > _INFLUENTIAL:
         flags.append("influential_rows")
     return PNResult(
         case.label, case.model.p, case.n, chosen.unit, case.model, case.sandwich, threshold, judged_model, judged_sandwich, robust,
         information_criteria(case.log_likelihood, case.model.p, case.n, case.sandwich), influence, tuple(dict.fromkeys(flags)),
-        "exact" if known else "expansion",
+        chosen.method if chosen.method in ("exact", "bootstrap") else "expansion", chosen.seed, refits,
     )  # fmt: skip
 
 
 def _case(model: Any, data: ArrayLike | None, weights: ArrayLike | None, settings: PNSettings) -> _Case:
-    if isinstance(model, ExponentialFamily):
+    if isinstance(model, ExponentialFamily | ParametricModel):
         if settings.unit != "row":
             raise ConfigError("pn: a family's observations are rows: leave unit out")
         if data is None:
             raise ConfigError(f"pn: {type(model).__name__} needs data: pn_criterion(family, data)")
-        return _of_family(model, data, weights, settings)
+        if isinstance(model, ExponentialFamily):
+            return _of_family(model, data, weights, settings)
+        if weights is not None:
+            raise ConfigError("pn: a ParametricModel takes no weights: repeat the observations")
+        return _of_parametric(model, data)
     if is_statsmodels(model):
         if data is not None or weights is not None:
             raise ConfigError("pn: a fitted result holds its data and weights: leave data and weights out")
         return _of_fitted(from_statsmodels(model), settings)
     raise DataTypeError(
-        f"pn: the model must be an ExponentialFamily or a fitted GLM, discrete Logit or Poisson, or OLS result of statsmodels, "
-        f"got {shown(model)}"
+        "pn: the model must be an ExponentialFamily, a ParametricModel or a fitted GLM, discrete Logit or Poisson, or OLS result of "
+        f"statsmodels, got {shown(model)}"
     )
 
 
@@ -250,26 +273,65 @@ def _of_family(family: ExponentialFamily, data: ArrayLike, weights: ArrayLike | 
     log_likelihood = n * float(share @ family.log_density(points, sandwich.theta))
     exact = exact_risk(family, sandwich.theta, n) if settings.method == "exact" else None
     flags = ("draws_optimistic_se",) if "draws" in (model.method, sandwich.method) else ()
-    return _Case(type(family).__name__, n, model, sandwich, log_likelihood, flags, exact)
+
+    def replicates(chosen: PNSettings) -> tuple[Replicates, Replicates]:
+        one, other = _generators(chosen)
+        truth = family.evaluate(points), share
+        return (
+            family_replicates(family, sandwich.theta, n, chosen.n_bootstrap, one),
+            family_replicates(family, sandwich.theta, n, chosen.n_bootstrap, other, truth),
+        )
+
+    return _Case(type(family).__name__, n, model, sandwich, log_likelihood, flags, exact, replicates)
+
+
+def _generators(settings: PNSettings) -> tuple[np.random.Generator, np.random.Generator]:
+    """For simulated and for resampled data."""
+    return generator(settings.seed, "pn.bootstrap"), generator(settings.seed, "pn.bootstrap/data")
+
+
+def _first_order_only(theta: FloatArray, trace: float, shares: FloatArray) -> tuple[RiskExpansion, RiskExpansion]:
+    p, nan = float(len(theta)), math.nan
+    return (
+        expansion_of(theta, Contractions(p, nan, nan, nan, nan), "closed", well_specified=True),
+        expansion_of(theta, Contractions(trace, nan, nan, nan, nan), "closed", well_specified=False, shares=shares),
+    )
+
+
+def _of_parametric(model: ParametricModel, data: ArrayLike) -> _Case:
+    x = model.observations(data)
+    theta = model.estimate(x)
+    first = model.first_order(x, theta)
+    true, sandwich = _first_order_only(theta, first.trace, first.shares)
+    log_likelihood = float(np.sum(np.asarray(model.logpdf(x, theta))))
+    flags = ("first_order_only", *(("information_observed",) if first.observed else ()))
+
+    def replicates(chosen: PNSettings) -> tuple[Replicates, Replicates]:
+        one, other = _generators(chosen)
+        return model.simulated(theta, len(x), chosen.n_bootstrap, one), model.resampled(x, chosen.n_bootstrap, other)
+
+    return _Case(type(model).__name__, len(x), true, sandwich, log_likelihood, flags, None, replicates)
 
 
 def _of_fitted(fitted: FittedModel, settings: PNSettings) -> _Case:
     rows = fitted.n_rows
     n = rows if settings.unit == "row" else fitted.n_trials
     design = fitted.design
+
+    def replicates(chosen: PNSettings) -> tuple[Replicates, Replicates]:
+        one, other = _generators(chosen)
+        return fitted.refits.simulated(chosen.n_bootstrap, one), fitted.refits.resampled(chosen.n_bootstrap, other)
+
     if design is None:
         assert fitted.first_order is not None
-        trace, shares = fitted.first_order
-        p, nan = float(len(fitted.params)), math.nan
-        model = expansion_of(fitted.params, Contractions(p, nan, nan, nan, nan), "closed", well_specified=True)
-        sandwich = expansion_of(fitted.params, Contractions(trace, nan, nan, nan, nan), "closed", well_specified=False, shares=shares)
-        return _Case(fitted.label, round(n), model, sandwich, fitted.log_likelihood, fitted.flags, None)
+        model, sandwich = _first_order_only(fitted.params, *fitted.first_order)
+        return _Case(fitted.label, round(n), model, sandwich, fitted.log_likelihood, fitted.flags, None, replicates, n)
     model = expansion_of(fitted.params, design.model(), "closed", well_specified=True, scale=n)
     sandwich = expansion_of(fitted.params, design.sandwich(), "closed", well_specified=False, scale=n, shares=design.shares())
     se_a, se_b = _design_error(design, len(fitted.params), n)
     sandwich = replace(sandwich, se_a=se_a, se_b=se_b)
     exact = design.exact() / n if isinstance(design, NormalDesign) else None
-    return _Case(fitted.label, round(n), model, sandwich, fitted.log_likelihood, fitted.flags, exact)
+    return _Case(fitted.label, round(n), model, sandwich, fitted.log_likelihood, fitted.flags, exact, replicates, n)
 
 
 def _design_error(design: GeneralisedDesign | NormalDesign, p: int, n: float) -> tuple[float, float]:

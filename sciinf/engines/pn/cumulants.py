@@ -139,7 +139,8 @@ def summary_of(moments: ModelMoments, method: str, n_nodes: int) -> CumulantSumm
     fisher = moments.fisher
     scale = np.sqrt(np.diag(fisher))
     errors, ess = (moments.errors(), moments.ess) if isinstance(moments, DrawnMoments) else ({}, math.inf)
+    se = {name: errors.get(name, 0.0) for name in _WITH_ERROR}
     return CumulantSummary(
-        fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, {name: errors.get(name, 0.0) for name in _WITH_ERROR}, method, n_nodes,
-        ess, float(np.linalg.cond(fisher / np.outer(scale, scale))),
+        fisher, terms.A1, terms.A2, terms.K4, terms.b, terms.optimism, se, method, n_nodes, ess,
+        float(np.linalg.cond(fisher / np.outer(scale, scale))),
     )  # fmt: skip

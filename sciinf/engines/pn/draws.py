@@ -102,7 +102,7 @@ def check_mixed(family: ExponentialFamily, points: FloatArray, *, ensemble: bool
                 f"pn: the chains over x have {effective[k]:.0f} effective draws of the statistic of {name}, at least "
                 f"{_LEAST_EFFECTIVE:.0f} are asked for: raise n_draws"
             )
-    return min(effective)
+    return float(min(effective))
 
 
 def _statistics(family: ExponentialFamily, points: FloatArray) -> FloatArray:

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from sciinf.core.errors import ConfigError, DataError, shown
-from sciinf.engines.pn.families_continuous import Exponential, InverseGaussian, MultivariateNormal, Normal
+from sciinf.engines.pn.families_continuous import Exponential, InverseGaussian
 from sciinf.engines.pn.families_discrete import Bernoulli, Poisson
+from sciinf.engines.pn.families_normal import MultivariateNormal, Normal
 from sciinf.engines.pn.family import ExponentialFamily
 
 __all__ = ["EXACT_FAMILIES", "exact_risk"]

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from sciinf.engines.pn.families_continuous import (
-    Beta,
-    Exponential,
-    Gamma,
-    InverseGaussian,
-    MultivariateNormal,
-    Normal,
-    PolynomialExponential,
-    VonMises,
-)
+from sciinf.engines.pn.families_continuous import Beta, Exponential, Gamma, InverseGaussian, VonMises
 from sciinf.engines.pn.families_discrete import Bernoulli, Binomial, Geometric, Ising, LogLinear, Multinomial, NegativeBinomial, Poisson
+from sciinf.engines.pn.families_normal import MultivariateNormal, Normal
+from sciinf.engines.pn.families_polynomial import PolynomialExponential
 
 __all__ = [
     "Bernoulli",

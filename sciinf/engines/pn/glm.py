@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import linalg, special
 
 from sciinf.core.errors import DataError
-from sciinf.engines.pn.contractions import third_contractions, third_contractions_gram
+from sciinf.engines.pn.contractions import third_contractions
 from sciinf.engines.pn.moments import Contractions, whitening_root
 
 __all__ = ["GeneralisedDesign", "NormalDesign"]
@@ -49,19 +49,12 @@ class GeneralisedDesign:
     residual: FloatArray
     names: tuple[str, ...]
 
-    def _third(self, rows: FloatArray, scale: FloatArray, truth: tuple[FloatArray, FloatArray] | None = None) -> tuple[float, float]:
-        """A2 and B by the cheaper of the two forms."""
-        n, p = rows.shape
-        if 3 * n < p * p and (truth is None or len(truth[1]) == n):
-            return third_contractions_gram(rows, self.k3, scale, None if truth is None else truth[1])
-        return third_contractions((rows, self.k3), scale, truth)
-
     def model(self) -> Contractions:
         """The model true."""
         z = _whitened(self.design, self.k2, self.names)
         leverage = np.sum(z * z, axis=1)
         vector = z.T @ (self.k3 * leverage)
-        a2, b_sum = self._third(z, np.ones(z.shape[1]))
+        a2, b_sum = third_contractions((z, self.k3), np.ones(z.shape[1]))
         return Contractions(float(z.shape[1]), float(vector @ vector), a2, float(self.k4 @ leverage**2), b_sum)
 
     def sandwich(self, kept: NDArray[np.bool_] | None = None) -> Contractions:
@@ -74,7 +67,7 @@ class GeneralisedDesign:
         z, truth = z @ turn, truth @ turn
         spread = z**2 @ scale
         vector = z.T @ (self.k3 * spread)
-        a2, b_sum = self._third(z, scale, (truth, factor * residual**3))
+        a2, b_sum = third_contractions((z, self.k3), scale, (truth, factor * residual**3))
         return Contractions(float(scale.sum()), float(vector @ vector), a2, float(self.k4 @ spread**2), b_sum)
 
     def shares(self) -> FloatArray:

@@ -7,7 +7,19 @@ import numpy as np
 
 from sciinf.numerics.jit import MATRIX, VECTOR, inline_kernel, kernel
 
-__all__ = ["LOG_BASE", "STATISTICS", "evaluate", "evaluate_log_base", "gibbs", "inverted", "metropolis", "no_base", "powers"]
+__all__ = [
+    "LOG_BASE",
+    "STATISTICS",
+    "evaluate",
+    "evaluate_log_base",
+    "gibbs",
+    "inverted",
+    "metropolis",
+    "no_base",
+    "powers",
+    "third_entries",
+    "third_sums",
+]
 
 _GENERATOR = numba.typeof(np.random.default_rng(0))
 
@@ -153,3 +165,61 @@ def gibbs(statistics, log_base, theta, state, power, thin, rng, out):
                     state[j] = -state[j]
         for j in range(dim):
             out[i, j] = state[j]
+
+
+@kernel(numba.types.void(MATRIX, VECTOR, VECTOR, numba.int64, numba.int64, numba.int64, numba.int64, VECTOR), reassociate=True)
+def third_entries(columns, weights, weighted, n, p, first, last, total):
+    """Add M_abc = sum_i w_i z_ia z_ib z_ic of ``n`` rows to ``total``, for first <= b < last, a <= b <= c.
+
+    ``columns`` (p + 4, n or more) is Z' with rows of zeros at its end, ``weighted`` (n,) is room to work. Tiles of two a and four c, eight
+    sums held in registers, follow each other by b, c and a; beyond a = b and c = p - 1 they hold what is not read.
+    """
+    at = 0
+    for b in range(first, last):
+        for i in range(n):
+            weighted[i] = weights[i] * columns[b, i]
+        for c in range(b, p, 4):
+            for a in range(0, b + 1, 2):
+                r0, r1, r2, r3, s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+                for i in range(n):
+                    r, s = weighted[i] * columns[a, i], weighted[i] * columns[a + 1, i]
+                    r0 += r * columns[c, i]
+                    r1 += r * columns[c + 1, i]
+                    r2 += r * columns[c + 2, i]
+                    r3 += r * columns[c + 3, i]
+                    s0 += s * columns[c, i]
+                    s1 += s * columns[c + 1, i]
+                    s2 += s * columns[c + 2, i]
+                    s3 += s * columns[c + 3, i]
+                total[at] += r0
+                total[at + 1] += r1
+                total[at + 2] += r2
+                total[at + 3] += r3
+                total[at + 4] += s0
+                total[at + 5] += s1
+                total[at + 6] += s2
+                total[at + 7] += s3
+                at += 8
+
+
+@kernel(numba.types.UniTuple(numba.float64, 2)(VECTOR, VECTOR, VECTOR, numba.int64, numba.int64))
+def third_sums(model, truth, scale, first, last):
+    """Sums over (a, b, c) of scale_a scale_b M_abc^2 and of M_abc N_abc, of the b from ``first`` to ``last`` in `third_entries`' order.
+
+    An entry with a <= b <= c stands for 6, 3 or 1 of the symmetric tensor.
+    """
+    p = scale.shape[0]
+    squares, products = 0.0, 0.0
+    at = 0
+    for b in range(first, last):
+        for c0 in range(b, p, 4):
+            for a0 in range(0, b + 1, 2):
+                for a in range(a0, min(a0 + 2, b + 1)):
+                    for c in range(c0, min(c0 + 4, p)):
+                        k = at + 4 * (a - a0) + c - c0
+                        count = 1.0 if a == c else 3.0 if (a == b or b == c) else 6.0
+                        pairs = scale[a] * scale[b] + scale[b] * scale[c] + scale[a] * scale[c]
+                        squares += count * pairs / 3.0 * model[k] ** 2
+                        products += count * model[k] * truth[k]
+                at += 8
+    return squares, products

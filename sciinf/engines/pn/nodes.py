@@ -26,6 +26,7 @@ _SINH = 33.0  # search for modes on the real line reaches e^33 either way
 _COARSE, _FINE = 16, 32  # nodes of a panel, for its error
 _PANEL_ERROR = 1e-13
 _MOST_PANELS = 4000
+_MOST_NODES = 2**19  # of all panels: a density of few of them is resolved long before
 _DEPTH = 100
 _BISECTIONS = 8  # of where a density ends: panels are halved afterwards
 _MOST_INTEGERS = 2**24
@@ -142,7 +143,7 @@ def _box(box: Box, order: int) -> Rule:
 
 def _panels(edges: FloatArray, order: int) -> Rule:
     """Gauss-Legendre in every panel."""
-    if order > 2048:
+    if order > 2048 or order * (len(edges) - 1) > _MOST_NODES:
         raise ConvergenceError(f"pn: {order // 2} points in each of {len(edges) - 1} panels do not resolve the density")
     points, measure = _gauss(edges[:-1], edges[1:], order)
     return Rule(points.reshape(-1, 1), np.log(measure).ravel(), lambda: _panels(edges, 2 * order))
@@ -186,15 +187,17 @@ def _edges(
 
     edges = _halved(density, np.concatenate([[start], inner, [end]]))
     points, measure = _gauss(edges[:-1], edges[1:], _FINE)
-    weights = (density(points) * measure).ravel()
-    known = statistics(points.reshape(-1, 1))
-    weights /= weights.sum()
-    mean = weights @ known
-    spread = np.sqrt(np.maximum(weights @ (known - mean) ** 2, 1e-300))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what has no finite fourth moments, `_halved` refuses
+        weights = (density(points) * measure).ravel()
+        known = statistics(points.reshape(-1, 1))
+        weights /= weights.sum()
+        mean = weights @ known
+        spread = np.sqrt(np.maximum(weights @ (known - mean) ** 2, 1e-300))
 
     def with_fourth(x: FloatArray) -> FloatArray:
-        far = (statistics(x.reshape(-1, 1)) - mean) / spread
-        return np.asarray(density(x) * (1.0 + np.sum(far**4, axis=1)).reshape(x.shape))
+        with np.errstate(over="ignore", invalid="ignore"):
+            far = (statistics(x.reshape(-1, 1)) - mean) / spread
+            return np.asarray(density(x) * (1.0 + np.sum(far**4, axis=1)).reshape(x.shape))
 
     return _halved(with_fourth, edges)
 

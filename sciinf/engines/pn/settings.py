@@ -14,7 +14,7 @@ __all__ = ["CumulantMethod", "CumulantSettings", "DrawSampler", "PNSettings", "o
 
 CumulantMethod = Literal["auto", "closed", "enumerate", "quad", "draws"]
 DrawSampler = Literal["numba", "emcee"]
-RiskMethod = Literal["auto", "expansion", "exact"]
+RiskMethod = Literal["auto", "expansion", "exact", "bootstrap"]
 Unit = Literal["row", "trial"]
 
 
@@ -93,20 +93,34 @@ class PNSettings:
     order : {1, 2}
         Terms of the expansion.
     cumulants : CumulantSettings
-    method : {"auto", "expansion", "exact"}
-        "auto" is the expansion; "exact" is for a true model where a closed form is known.
+    method : {"auto", "expansion", "exact", "bootstrap"}
+        "auto" is the expansion; "exact" is for a true model where a closed form is known; "bootstrap" refits simulated data for a true
+        model and resampled data for the sandwich.
+    n_bootstrap : int
+        Refits of each.
     unit : {"row", "trial"}
         What counts as one observation of a fitted result's grouped data.
+    seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
     """
 
     order: Literal[1, 2] = 2
     cumulants: CumulantSettings = field(default_factory=CumulantSettings)
     method: RiskMethod = "auto"
+    n_bootstrap: int = 2000
     unit: Unit = "row"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         one_of("order", self.order, (1, 2))
         one_of("method", self.method, get_args(RiskMethod))
         one_of("unit", self.unit, get_args(Unit))
+        positive_integer("n_bootstrap", self.n_bootstrap, 100)
+        check_seed(self.seed)
         if not isinstance(self.cumulants, CumulantSettings):
             raise ConfigError(f"pn: cumulants must be CumulantSettings, got {shown(self.cumulants)}")

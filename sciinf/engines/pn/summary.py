@@ -19,6 +19,8 @@ FLAGS = {
     "dispersion_fixed": "The dispersion is held at its estimate; its own estimation is not in the risk.",
     "no_second_order_root": "No n solves the second-order condition: the first order's number of observations stands.",
     "first_order_only": "Only the first order of the risk is known.",
+    "conditional_on_existence": "Some refits of the bootstrap have no estimate: its risk is conditional on existence.",
+    "information_observed": "The information could not be integrated: minus the mean Hessian of the data stands for it.",
     "draws_optimistic_se": "Moments come from draws of the model: their standard errors rest on eighth moments and are optimistic.",
 }
 """What each flag says."""
@@ -40,9 +42,13 @@ def in_words(result: PNResult) -> str:
             f"{name:10s}{risk.a:11.5g}{b}{_number(verdict.ED1)}{_number(verdict.ED2)}{'yes' if verdict.reliable else 'no':>10s}"
             f"{verdict.er_lower:8.4f}{verdict.n_required_1:9d}{_count(verdict)}  {'accept' if verdict.accept else 'reject'}"
         )
-    if result.method != "expansion":
+    if result.method == "exact":
+        lines.append(f"{'':10s}exact risk of a true model: {result.verdict_model.ED_used:.6g} nats per observation, which decides its row")
+    for name, refits in zip(("model", "sandwich"), result.bootstrap or (), strict=False):
+        failed = "; ".join(f"{count} refits failed: {reason}" for reason, count in refits.reasons.items())
         lines.append(
-            f"{'':10s}{result.method} risk of a true model: {result.verdict_model.ED_used:.6g} nats per observation, which decides its row"
+            f"{'':10s}bootstrap risk of the {name}: {refits.ed:.6g} +- {refits.se:.2g} nats per observation, which decides its row"
+            f"{' (' + failed + ')' if failed else ''}"
         )
     used = result.verdict
     error = f" +- {used.se:.2g}" if used.se > 0.0 else ""

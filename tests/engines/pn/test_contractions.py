@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from sciinf.engines.pn.contractions import third_contractions, third_contractions_gram
+from sciinf.engines.pn import contractions
+from sciinf.engines.pn.contractions import third_by_entries, third_by_rows, third_contractions
 from sciinf.engines.pn.moments import Contractions, DenseMoments, GaussianMoments, NodeMoments
 
 NAMES = tuple("abcdefgh")
@@ -91,12 +94,55 @@ def test_the_normal_closed_form_against_tensors(d: int) -> None:
     assert_allclose(gaussian.shares(statistics(x), share).sum(), gaussian.contract(statistics(x), share).trace, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("n", "p"), [(37, 3), (1500, 9), (2049, 23)])
-def test_blocks_against_inner_products(n: int, p: int) -> None:
+@pytest.mark.parametrize(("n", "p"), [(1, 1), (37, 2), (37, 3), (1500, 9), (2049, 23)])
+def test_entries_against_inner_products(n: int, p: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(n)
-    rows, one, two, scale = rng.standard_normal((n, p)), rng.standard_normal(n), rng.standard_normal(n), rng.random(p)
-    assert_allclose(third_contractions((rows, one), scale, (rows, two)), third_contractions_gram(rows, one, scale, two), rtol=1e-9)
-    assert_allclose(third_contractions((rows, one), scale), third_contractions_gram(rows, one, scale), rtol=1e-9)
+    one, two = ((rng.standard_normal((size, p)), rng.standard_normal(size)) for size in (n, 2 * n))
+    scale, ones = rng.random(p), np.ones(p)
+    tensor, other = (np.einsum("n,na,nb,nc->abc", weights, rows, rows, rows) for rows, weights in (one, two))
+    exact = np.einsum("abc,abc,a,b->", tensor, tensor, scale, scale)
+    for most in (2**21, 100):  # all entries at a time, and a few b at a time
+        monkeypatch.setattr(contractions, "_ENTRIES", most)
+        for way in (third_by_entries, third_by_rows, third_contractions):
+            assert_allclose(way(one, scale, two), (exact, np.sum(tensor * other)), rtol=1e-9)
+            assert_allclose(way(one, scale), (exact, np.sum(tensor**2)), rtol=1e-9)
+            assert_allclose(way(one, ones), [np.sum(tensor**2)] * 2, rtol=1e-9)
+
+
+def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows of many columns by inner products, many rows by entries."""
+    taken = []
+    monkeypatch.setattr(contractions, "third_by_rows", lambda *_: taken.append("rows") or (0.0, 0.0))
+    monkeypatch.setattr(contractions, "third_by_entries", lambda *_: taken.append("entries") or (0.0, 0.0))
+    for n, p in ((500, 100), (20_000, 40), (20_000, 80), (60, 5)):
+        third_contractions((np.zeros((n, p)), np.zeros(n)), np.ones(p))
+    assert taken == ["rows", "entries", "entries", "entries"]
+
+
+@pytest.mark.parametrize(("n", "p", "most"), [(2000, 150, 128), (20_000, 80, 64)])
+def test_memory(n: int, p: int, most: int) -> None:
+    """Peak above the inputs in MiB; p^4 numbers would be 3.9 GB at p = 150."""
+    rng = np.random.default_rng(0)
+    rows, weights, scale = rng.standard_normal((n, p)), np.full(n, 1.0 / n), rng.random(p)
+    third_by_entries((rows[:10], weights[:10]), scale)  # compiled code is loaded before the count
+    for way in (third_contractions, third_by_entries):
+        tracemalloc.start()
+        way((rows, weights), scale, (rows, weights**2))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= most * 2**20
+
+
+def test_memory_of_a_risk() -> None:
+    """Whitening, its check and all contractions, at p = 150 and n = 2000: at most 128 MiB above the nodes."""
+    rng = np.random.default_rng(0)
+    statistics, weights = rng.gamma(2.0, size=(2000, 150)), np.full(2000, 1.0 / 2000)
+    NodeMoments.of(statistics[:400], np.full(400, 1.0 / 400), tuple(map(str, range(150)))).contract()
+    tracemalloc.start()
+    NodeMoments.of(statistics, weights, tuple(map(str, range(150)))).contract(statistics, weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 128 * 2**20
 
 
 @given(st.integers(0, 10_000))

@@ -91,7 +91,7 @@ def test_spins_by_gibbs_sweeps() -> None:
 
 
 def test_too_many_spins_to_list_are_drawn() -> None:
-    """22 free spins and one product, all of variance 1: |z|^2 = 23, so A1 = 0 and K4 = 23^2 - 23 25; E s0 s1 (s0 s1) = 1 six times in A2."""
+    """22 free spins and one product, of variance 1: |z|^2 = 23, so A1 = 0 and K4 = 23^2 - 23 25; E s0 s1 (s0 s1) = 1, six times in A2."""
     ising = families.Ising(22, ((0, 1),))
     found = ising.cumulants(np.zeros(23), CumulantSettings(n_draws=20_000))
     assert found.method == "draws"

@@ -258,6 +258,20 @@ def test_heavy_tails_leave_the_polynomials() -> None:
         families.PolynomialExponential(4, RealLine()).fit(x)
 
 
+@pytest.mark.parametrize("law", ["laplace", "t5"])
+def test_a_search_along_the_edge_ends_soon(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sextic of heavy-tailed data: a far mode of hardly any mass; few evaluations, none of very many nodes, and the edge is named."""
+    rng = np.random.default_rng(3)
+    x = rng.laplace(size=100) if law == "laplace" else rng.standard_t(5, size=300)
+    family, nodes = families.PolynomialExponential(6, RealLine()), []
+    right = ExponentialFamily._tilted
+    monkeypatch.setattr(ExponentialFamily, "_tilted", lambda self, theta, rule: nodes.append(len(rule.points)) or right(self, theta, rule))
+    with pytest.raises(DataError, match=r"creeps along its edge, where the term of x\^6.* all but vanishes"):
+        family.fit(x)
+    assert len(nodes) < 500  # two or more rules for each evaluation; 100 steps made more than 1000
+    assert max(nodes) <= 2**19
+
+
 def test_collinear_statistics_are_named() -> None:
     @numba.njit
     def twice(x: np.ndarray, out: np.ndarray) -> None:
