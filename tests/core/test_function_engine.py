@@ -7,7 +7,16 @@ import functools
 import numpy as np
 import pytest
 
-from sciinf.core.engine import CompiledLikelihood, comparison_key_of, compiled_of, derived_of, domain_of, simulator_of, smooth_of
+from sciinf.core.engine import (
+    CompiledLikelihood,
+    comparison_key_of,
+    compiled_of,
+    derived_of,
+    domain_of,
+    posterior_meta_of,
+    simulator_of,
+    smooth_of,
+)
 from sciinf.core.errors import ConfigError, DataError, LikelihoodError
 from sciinf.core.function_engine import FunctionEngine
 from sciinf.core.parameter import Parameter
@@ -121,6 +130,7 @@ def test_capabilities_are_offered_only_where_given() -> None:
     assert compiled_of(full) is None
     assert domain_of(full) is None
     assert smooth_of(full) is full
+    assert posterior_meta_of(full) == {}
     assert comparison_key_of(full) == full.fingerprint()
     with pytest.raises(ConfigError, match="without `simulate`"):
         bare.simulate(np.zeros(1), np.random.default_rng(1))
