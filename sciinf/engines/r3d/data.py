@@ -80,7 +80,7 @@ class RaggedSample:
         sizes = np.diff(offsets)
         if (sizes < 0).any():
             first = int(np.argmax(sizes < 0))
-            raise DataError(f"offsets must increase; they fall by {-sizes[first]} at the end of unit {labels[first]}. {_OFFSETS}")
+            raise DataError(f"offsets must increase; they fall after unit {labels[first]}, by {-sizes[first]}. {_OFFSETS}")
         if (sizes == 0).any():
             raise DataError(f"every unit needs at least one value; none in: {listed(labels[sizes == 0])}. Leave such units out everywhere")
         _refuse_repeated(labels)
