@@ -217,8 +217,8 @@ def test_growth() -> None:
 # ---- the suite ----
 
 TINY = r3d.Scale(
-    coverage=((200, 30, 10), (500, (20, 60), 4)), clusters=24, nullity=10, power=10, skewed=2, gini=10, fuzzy=16, bandwidths=8, contrast=3,
-    evidence=("t, HC2, shift",), n_live=300, intervals=60, ranks=60, pipeline=20, width=2.0, gaussian=False, values=1_000_000, repeats=0,
+    coverage=((200, 30, 10), (500, (20, 60), 4)), clusters=24, few_clusters=24, nullity=10, power=10, skewed=2, gini=10, fuzzy=16,
+    bandwidths=8, contrast=3, evidence=("t, HC2, shift",), n_live=300, intervals=60, ranks=60, pipeline=20, width=2.0, gaussian=False, values=1_000_000, repeats=0,
 )  # fmt: skip
 
 
