@@ -70,7 +70,7 @@ QUICK = Scale(
 )  # fmt: skip
 FULL = Scale(
     coverage=((500, 100, 2000), (200, 50, 1000), (1000, 100, 1000), (2000, 100, 500), (500, (20, 200), 1000)), clusters=300,
-    few_clusters=2000, nullity=1000, power=1000, skewed=100, gini=400, fuzzy=1000, bandwidths=40, contrast=40, evidence=tuple(EVIDENCE), n_live=1000, intervals=1000,
-    ranks=300, pipeline=400, width=1.3, gaussian=True, values=100_000_000, repeats=7,
+    few_clusters=2000, nullity=1000, power=1000, skewed=100, gini=400, fuzzy=1000, bandwidths=40, contrast=40,
+    evidence=tuple(EVIDENCE), n_live=1000, intervals=1000, ranks=300, pipeline=400, width=1.3, gaussian=True, values=100_000_000, repeats=7,
 )  # fmt: skip
 LONG = FULL

@@ -25,7 +25,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
-from sciinf.samplers import pools
+from sciinf.samplers import dask_pool, pools
 from sciinf.samplers.sample import sample
 from sciinf.samplers.session import likelihood_of
 from sciinf.samplers.settings import Dynesty, Emcee
@@ -184,9 +184,9 @@ def test_a_task_that_kills_every_worker_is_an_error_not_a_hang(monkeypatch: pyte
 
 
 def test_a_cluster_without_workers_and_a_closed_one_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_PATIENCE", 0.5)
-    monkeypatch.setattr(pools, "_PATROL", 0.5)
-    monkeypatch.setattr(pools, "_ASK_EVERY", 0.0)
+    monkeypatch.setattr(dask_pool, "_PATIENCE", 0.5)
+    monkeypatch.setattr(dask_pool, "_PATROL", 0.5)
+    monkeypatch.setattr(dask_pool, "_ASK_EVERY", 0.0)
     thetas = [np.array([0.0, 0.0])]
     with cluster_of(1, 1, processes=False) as cluster, distributed.Client(cluster) as client:
         pool = pools.open_pool(likelihoods.of(likelihoods.gauss), client)

@@ -26,7 +26,7 @@ from sciinf.core.parameter import Parameter
 from sciinf.core.prior_set import PriorSet
 from sciinf.core.priors import Uniform
 from sciinf.core.problem import Problem
-from sciinf.samplers import pools, worker
+from sciinf.samplers import pools, streams, worker
 from sciinf.samplers.dynesty import _DynestyPool, _new_sampler
 from sciinf.samplers.sample import sample
 from sciinf.samplers.session import likelihood_of
@@ -84,7 +84,7 @@ def test_a_task_is_less_than_a_kilobyte(proposal: Any, n_dim: int, monkeypatch: 
         size = 2
 
         def map(self, function: Any, items: Any) -> Any:
-            shares = pools._shares(items, self.size)
+            shares = pools.shares_of(items, self.size)
             sizes.extend(len(pickle.dumps((function, share), protocol=pickle.HIGHEST_PROTOCOL)) / len(share) for share in shares)
             return serial.map(function, items)
 
@@ -282,7 +282,7 @@ def test_a_stream_is_in_order_and_takes_what_it_needs(workers: int) -> None:
         time.sleep(0.1 if i == 0 else 0.0)
         return 2 * i
 
-    found = pools.stream(doubled, items(), workers)
+    found = streams.stream(doubled, items(), workers)
     assert next(found) == 0
     assert len(taken) <= workers + 1
     assert list(found) == [2 * i for i in range(1, 20)]
@@ -305,17 +305,17 @@ def test_a_stream_that_fails_gives_up_what_waits() -> None:
 
     busy = Busy()
     with pytest.raises(ValueError, match="the first"):
-        list(pools.stream(abs, iter(range(20)), busy))
+        list(streams.stream(abs, iter(range(20)), busy))
     assert [future.cancelled() for future in busy.futures] == [False, True, True, True, True]
 
 
 def test_a_stream_whose_worker_dies() -> None:
     context = pools.multiprocessing.get_context("spawn")
     with pools.ProcessPoolExecutor(1, mp_context=context) as executor, pytest.raises(SciinfError, match="a worker died"):
-        list(pools.stream(os._exit, [3], executor))
+        list(streams.stream(os._exit, [3], executor))
 
 
 @pytest.mark.parametrize("workers", [0, 1.5, "2", None])
 def test_a_stream_s_workers_are_checked(workers: Any) -> None:
     with pytest.raises(ConfigError, match="workers must be an integer from 1"):
-        pools.stream(abs, [1], workers)
+        streams.stream(abs, [1], workers)

@@ -217,8 +217,9 @@ def test_growth() -> None:
 # ---- the suite ----
 
 TINY = r3d.Scale(
-    coverage=((200, 30, 10), (500, (20, 60), 4)), clusters=24, nullity=10, power=10, skewed=2, gini=10, fuzzy=16, bandwidths=8, contrast=3,
-    evidence=("t, HC2, shift",), n_live=300, intervals=60, ranks=60, pipeline=20, width=2.0, gaussian=False, values=1_000_000, repeats=0,
+    coverage=((200, 30, 10), (500, (20, 60), 4)), clusters=24, few_clusters=80, nullity=10, power=10, skewed=2, gini=10, fuzzy=16,
+    bandwidths=8, contrast=3, evidence=("t, HC2, shift",), n_live=300, intervals=60, ranks=60, pipeline=20, width=2.0, gaussian=False,
+    values=1_000_000, repeats=0,
 )  # fmt: skip
 
 
@@ -249,6 +250,7 @@ def test_every_check_of_every_part_holds(tiny: tuple[SuiteResult, Path]) -> None
         "covariance x 2.0^2 (control)",
         "statistic moved by half an error (control)",
         "nu to infinity, n = 200, d = 5 (control)",
+        "a normal interval from 10 clusters a side (control)",
     } <= set(verdicts)
 
 
@@ -257,7 +259,7 @@ def test_its_figures_and_tables(tiny: tuple[SuiteResult, Path]) -> None:
     assert {path.stem for path in (folder / "figures").iterdir()} == {"bandwidths", "contrast", "coverage", "effects", "pit"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "figures").iterdir())
     titles = [table.title for table in result.tables]
-    assert len(set(titles)) == len(titles) == 13
+    assert len(set(titles)) == len(titles) == 14
     published = next(table for table in result.tables if "beside the published" in table.title)
     assert published.rows[0][:3] == ("500", "92.56", "92.12")
     json.dumps(result.to_dict())

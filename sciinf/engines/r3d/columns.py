@@ -146,14 +146,14 @@ def real_column(name: str, values: ArrayLike, *, length: int | None = None, wher
         if raw.dtype.kind == "O":
             items = raw.ravel().tolist()
             bad = next((i for i, item in enumerate(items) if not isinstance(item, Real)), None)
-            which = "give the numbers as float64" if bad is None else f"the first such value is {shown(items[bad])} at {where(bad)}"
-            raise DataTypeError(f"{name} must hold real numbers, got dtype object; {which}")
+            which = "" if bad is None else f"the first such value is {shown(items[bad])} at {where(bad)}; "
+            raise DataTypeError(f"{name} must hold real numbers, got dtype object; {which}give the numbers as float64")
         if raw.dtype.kind not in "fiub":
-            raise DataTypeError(f"{name} must hold real numbers, got dtype {raw.dtype}, from {where(0)} on")
+            raise DataTypeError(f"{name} must hold real numbers, got dtype {raw.dtype}, from {where(0)} on. Give the numbers as float64")
         column = as_float_array(name, raw)
     if column.ndim != 1 or (length is not None and len(column) != length):
         wanted = "(n,)" if length is None else f"({length},)"
-        raise DataError(f"{name} must have shape {wanted}, got {column.shape}")
+        raise DataError(f"{name} must have shape {wanted}, got {column.shape}: one number for each unit, or value, that there is")
     if not np.all(np.isfinite(column)):
         bad_places = np.flatnonzero(~np.isfinite(column))
         first = int(bad_places[0])

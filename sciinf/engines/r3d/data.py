@@ -22,6 +22,8 @@ __all__ = ["Outcomes", "RaggedSample", "UnitQuantiles", "join_units", "named_as"
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_OFFSETS = "They say where each unit begins, and last the number of values: np.concatenate([[0], np.cumsum(sizes)])"
+
 
 @dataclass(frozen=True, eq=False)
 class RaggedSample:
@@ -64,7 +66,9 @@ class RaggedSample:
     def __post_init__(self) -> None:
         offsets = np.asarray(self.offsets)
         if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) < 2:
-            raise DataError(f"offsets must be an integer array (n_units + 1,), got dtype {offsets.dtype} and shape {offsets.shape}")
+            raise DataError(
+                f"offsets must be an integer array (n_units + 1,), got dtype {offsets.dtype} and shape {offsets.shape}. {_OFFSETS}"
+            )
         offsets = np.ascontiguousarray(offsets, dtype=np.int64)
         n = len(offsets) - 1
         labels = np.arange(n) if self.labels is None else as_labels("labels", self.labels)
@@ -72,12 +76,13 @@ class RaggedSample:
             raise DataError(f"labels must be ({n},), one for each unit of the offsets, got {labels.shape}")
         total = np.asarray(self.values).shape
         if offsets[0] != 0 or (offsets[-1],) != total:
-            raise DataError(f"offsets must run from 0 to the number of values, {total}; got {offsets[0]} to {offsets[-1]}")
+            raise DataError(f"offsets must run from 0 to the number of values, {total}; got {offsets[0]} to {offsets[-1]}. {_OFFSETS}")
         sizes = np.diff(offsets)
         if (sizes < 0).any():
-            raise DataError(f"offsets must increase; they fall after unit {labels[np.argmax(sizes < 0)]}")
+            first = int(np.argmax(sizes < 0))
+            raise DataError(f"offsets must increase; they fall after unit {labels[first]}, by {-sizes[first]}. {_OFFSETS}")
         if (sizes == 0).any():
-            raise DataError(f"every unit needs at least one value; none in: {listed(labels[sizes == 0])}")
+            raise DataError(f"every unit needs at least one value; none in: {listed(labels[sizes == 0])}. Leave such units out everywhere")
         _refuse_repeated(labels)
         for name, value in (("named", self.labels is not None), ("offsets", offsets), ("labels", labels)):
             object.__setattr__(self, name, value)
@@ -98,11 +103,14 @@ class RaggedSample:
         weights = self._per_value("weights", self.weights)  # type: ignore[arg-type]
         if (weights < 0.0).any():
             first = int(np.argmax(weights < 0.0))
-            raise DataError(f"weights must not be negative; unit {self._unit_of(first)} has {weights[first]:g}")
+            raise DataError(
+                f"weights must not be negative; unit {self._unit_of(first)} has {weights[first]:g} ({int((weights < 0.0).sum())} such "
+                "weights). Drop those values, or weigh them 0"
+            )
         sums = np.add.reduceat(weights, self.offsets[:-1])
         if (sums <= 0.0).any():
             assert self.labels is not None
-            raise DataError(f"the weights of a unit must not sum to 0; they do in: {listed(self.labels[sums <= 0.0])}")
+            raise DataError(f"the weights of a unit must not sum to 0; they do in: {listed(self.labels[sums <= 0.0])}. Drop such units")
         return weights
 
     @classmethod
@@ -348,7 +356,9 @@ Outcomes = TypeVar("Outcomes", RaggedSample, UnitQuantiles)
 def _refuse_repeated(labels: NDArray[Any]) -> None:
     names, counts = np.unique(labels, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"a unit may be there only once; repeated: {listed(names[counts > 1])}")
+        raise DataError(
+            f"a unit may be there only once; repeated: {listed(names[counts > 1])}. Put its values together, or drop the copies"
+        )
 
 
 def join_units(outcomes: Outcomes, units: NDArray[Any], where: str) -> Outcomes:
@@ -367,7 +377,7 @@ def join_units(outcomes: Outcomes, units: NDArray[Any], where: str) -> Outcomes:
         raise DataError(f"the outcomes have no labels, so they cannot be joined to {where}: give RaggedSample(..., labels=...)")
     names, counts = np.unique(units, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"{where} must have one row per unit; repeated: {listed(names[counts > 1])}")
+        raise DataError(f"{where} must have one row per unit; repeated: {listed(names[counts > 1])}. Keep one row of each")
     if names.dtype.kind != labels.dtype.kind:
         raise DataTypeError(f"unit labels are of different kinds: {labels.dtype} in the outcomes, {names.dtype} in {where}")
     unknown, empty = np.setdiff1d(labels, names), np.setdiff1d(names, labels)

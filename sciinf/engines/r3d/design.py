@@ -92,7 +92,8 @@ class Design:
         outside = np.flatnonzero((share < 0.0) | (share > 1.0))
         if len(outside):
             raise DataError(
-                f"treatment must lie in [0, 1]; unit {self.names[outside[0]]} has {share[outside[0]]:g} ({len(outside)} such units)"
+                f"treatment must lie in [0, 1]; unit {self.names[outside[0]]} has {share[outside[0]]:g} ({len(outside)} such units). "
+                "Give the share treated, per cent divided by 100"
             )
         if np.ptp(share) == 0.0:
             raise DataError(
@@ -106,7 +107,10 @@ class Design:
             raise DataError(f"cluster must have one label for each of the {self.n_units} units, got {len(clusters)}")
         for side in self.sides:
             if (count := len(np.unique(clusters[side.rows]))) < 2:
-                raise DataError(f"the {side.name} side has {count} cluster; a clustered covariance needs at least 2 on each side")
+                raise DataError(
+                    f"the {side.name} side has {count} cluster; a clustered covariance needs at least 2 on each side. "
+                    "Leave cluster out if units are independent"
+                )
         return clusters
 
     @cached_property

@@ -15,7 +15,7 @@ from sciinf.core.errors import ConfigError, shown
 from sciinf.core.seeding import check_seed, generator
 from sciinf.engines.r3d.settings import one_of
 
-__all__ = ["CriticalValue", "Drawing", "check_alpha", "critical_value"]
+__all__ = ["CriticalValue", "Drawing", "check_alpha", "critical_value", "root_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -136,7 +136,10 @@ class Drawing:
         if isinstance(self.n_draws, (bool, np.bool_)) or not isinstance(self.n_draws, (int, np.integer)) or self.n_draws < _FEWEST:
             raise ConfigError(f"r3d: n_draws must be an integer of at least {_FEWEST}, got {shown(self.n_draws)}")
 
-    def over(self, blocks: FloatArray, places: IntArray, n_places: int, statistic: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    def over(
+        self, blocks: FloatArray, places: IntArray, n_places: int, statistic: Callable[[FloatArray], FloatArray],
+        root: Callable[[], FloatArray] | None = None,
+    ) -> FloatArray:  # fmt: skip
         """``statistic`` of every draw.
 
         Parameters
@@ -149,14 +152,16 @@ class Drawing:
             Rows that ``xi`` must have.
         statistic : callable
             (b, m) draws to (b,) or (b, k).
+        root : callable, optional
+            Gives `root_of` the blocks, where it is kept.
 
         Returns
         -------
         (B,) or (B, k) float64 array
         """
-        return np.concatenate([statistic(draws) for draws in self._draws(blocks, places, n_places)])
+        return np.concatenate([statistic(draws) for draws in self._draws(blocks, places, n_places, root)])
 
-    def _draws(self, blocks: FloatArray, places: IntArray, n_places: int) -> Iterator[FloatArray]:
+    def _draws(self, blocks: FloatArray, places: IntArray, n_places: int, root: Callable[[], FloatArray] | None) -> Iterator[FloatArray]:
         if self.xi is not None:
             xi = np.asarray(self.xi)
             if len(xi) != n_places:
@@ -164,13 +169,13 @@ class Drawing:
             yield xi[places].T @ blocks
             return
         rng = generator(self.seed, "r3d/draws")
-        factor = _root(blocks) if self.draws == "gaussian" else blocks
+        factor = blocks if self.draws == "multiplier" else root_of(blocks) if root is None else root()
         step = max(1, _BLOCK_FLOATS // max(factor.shape))
         for start in range(0, self.n_draws, step):
             yield rng.standard_normal((min(step, self.n_draws - start), len(factor))) @ factor
 
 
-def _root(blocks: FloatArray) -> FloatArray:
+def root_of(blocks: FloatArray) -> FloatArray:
     """F (r, m) with F'F = S = A'A, its null space left out: S of a fine grid is singular, so no Cholesky factor exists."""
     values, vectors = np.linalg.eigh(blocks.T @ blocks)
     kept = values > _NULL_SPACE * max(float(values[-1]), np.finfo(float).tiny)

@@ -151,7 +151,9 @@ class R3DEffectEngine:
         if isinstance(self._shape, Shape):
             columns = self._whitening @ self._shape.basis(self.q, self.m_minus).T
             ints = np.array([columns.shape[1], int(self._shape.exponential)], dtype=np.int64)
-            return CompiledLikelihood(kernels.linear, np.array([*head, *_quadratic(self._whitened, columns)]), ints, 0), kernels.linear_many
+            return CompiledLikelihood(
+                kernels.linear, np.array([*head, *kernels.quadratic(self._whitened, columns)]), ints, 0
+            ), kernels.linear_many
         self._shape.check(self.q, self.m_minus)
         if not self._shape.is_compiled:
             return None, None
@@ -288,17 +290,3 @@ class R3DEffectEngine:
         from sciinf.engines.r3d.plots import shape_over_curve
 
         return {"effect_shape": shape_over_curve(self, posterior)}
-
-
-def _quadratic(data: FloatArray, columns: FloatArray) -> list[float]:
-    """Six numbers of chi2(a, b), the squared length of ``data`` (d,) - ``columns`` (d, 1 or 2) (a, b)'.
-
-    With columns = Q R, chi2 = least + (y_0 - R_00 a - R_01 b)^2 + (y_1 - R_11 b)^2, y = Q' data: least, y_0, y_1, R_00, R_01, R_11, zero
-    where there is no such column or row. A sum of squares, so nothing cancels.
-    """
-    q, r = np.linalg.qr(columns)
-    y, upper = np.zeros(2), np.zeros((2, 2))
-    y[: q.shape[1]] = q.T @ data
-    upper[: r.shape[0], : r.shape[1]] = r
-    least = data - q @ (q.T @ data)
-    return [float(least @ least), y[0], y[1], upper[0, 0], upper[0, 1], upper[1, 1]]

@@ -10,11 +10,12 @@ import functools
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sciinf.numerics.jit import LIKELIHOOD, LIKELIHOOD_MANY, inline_kernel, kernel
 from sciinf.numerics.special_log import log1p_positive
 
-__all__ = ["KERNEL_VERSION", "linear", "linear_many", "of_function"]
+__all__ = ["KERNEL_VERSION", "linear", "linear_many", "of_function", "quadratic"]
 
 KERNEL_VERSION = "2"
 _HEAD = 2
@@ -102,3 +103,17 @@ def of_function(function):
         return out
 
     return likelihood, likelihood_many
+
+
+def quadratic(data: NDArray[np.float64], columns: NDArray[np.float64]) -> list[float]:
+    """Six numbers of chi2(a, b), the squared length of ``data`` (d,) - ``columns`` (d, 1 or 2) (a, b)'.
+
+    With columns = Q R, chi2 = least + (y_0 - R_00 a - R_01 b)^2 + (y_1 - R_11 b)^2, y = Q' data: least, y_0, y_1, R_00, R_01, R_11, zero
+    where there is no such column or row. A sum of squares, so nothing cancels.
+    """
+    q, r = np.linalg.qr(columns)
+    y, upper = np.zeros(2), np.zeros((2, 2))
+    y[: q.shape[1]] = q.T @ data
+    upper[: r.shape[0], : r.shape[1]] = r
+    least = data - q @ (q.T @ data)
+    return [float(least @ least), y[0], y[1], upper[0, 0], upper[0, 1], upper[1, 1]]

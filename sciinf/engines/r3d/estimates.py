@@ -13,7 +13,7 @@ from scipy import special
 
 from sciinf.engines.r3d.bandwidth import BandwidthInfo
 from sciinf.engines.r3d.covariance import Contributions
-from sciinf.engines.r3d.draws import Drawing
+from sciinf.engines.r3d.draws import Drawing, root_of
 from sciinf.engines.r3d.projection import count_moved
 from sciinf.engines.r3d.settings import CovType, R3DSettings
 
@@ -167,6 +167,10 @@ class Estimates:
     def _covariance(self) -> FloatArray:
         return self.blocks.T @ self.blocks
 
+    @cached_property
+    def _root(self) -> FloatArray:
+        return root_of(self.blocks)  # an eigendecomposition, which every band and test of one fit shares
+
     def cov_params(self) -> FloatArray:
         """Covariance S of the effect curve, (n_q, n_q), outcome's unit squared."""
         return self._covariance.copy()
@@ -198,4 +202,4 @@ class Estimates:
 
     def draw(self, drawing: Drawing, statistic: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """``statistic`` of draws (b, n_q) of the curve's error; see `Drawing.over`."""
-        return drawing.over(self.blocks, self.contributions.blocks, self.contributions.n_blocks, statistic)
+        return drawing.over(self.blocks, self.contributions.blocks, self.contributions.n_blocks, statistic, lambda: self._root)

@@ -16,7 +16,8 @@ from sciinf.engines.r3d import kernels
 from sciinf.engines.r3d.columns import FrameColumns, columns_of, listed, names_of
 from sciinf.engines.r3d.data import RaggedSample, UnitQuantiles
 from sciinf.engines.r3d.settings import QuantileRule, checked_grid, one_of
-from sciinf.samplers.pools import Workers, compute_lazy, is_dask_client, stream
+from sciinf.samplers.pools import Workers, is_dask_client
+from sciinf.samplers.streams import compute_lazy, stream
 
 __all__ = ["extract_quantiles"]
 

@@ -103,7 +103,10 @@ def _first_stage_t(contributions: Contributions, cov: CovType) -> float:
     error = math.sqrt(float((blocks**2).sum()))
     t = jump / error if error > 0.0 else math.copysign(math.inf, jump)
     if abs(jump) < _NO_FIRST_STAGE:
-        raise DataError(f"the treatment does not jump at the cutoff: by {jump:.3g} (t = {t:.2f}), and a fuzzy effect divides by it")
+        raise DataError(
+            f"the treatment does not jump at the cutoff: by {jump:.3g} (t = {t:.2f}), and a fuzzy effect divides by it. "
+            "Is the cutoff the treatment's? For the effect of the cutoff itself leave treatment out"
+        )
     return t
 
 
@@ -129,8 +132,8 @@ def _notes(model: R3D, info: BandwidthInfo, fits: tuple[SideFit, SideFit], first
         places = count_places(fit.side.x, fit.active, _FEW_PLACES)
         if places < min(_FEW_PLACES, len(fit.active)):
             notes.append(
-                f"the running variable has {places} distinct values among the {len(fit.active)} units of the {fit.side.name} side within the "
-                "bandwidth"
+                f"the running variable has {places} distinct values among the {len(fit.active)} units of the {fit.side.name} side within "
+                "the bandwidth: as many places decide, however many units; clusters of equal values (cluster=x) allow for it"
             )
     if first_stage_t is not None and abs(first_stage_t) < _WEAK:
         notes.append(f"weak first stage: the treatment's jump has t = {first_stage_t:.2f}, below {_WEAK:.2f}; intervals may not cover")

@@ -86,12 +86,15 @@ def gini_test(fit: Estimates, alpha: float, drawing: Drawing) -> GiniResult:
     """The difference of the two coefficients, its interval and p-value, from joint draws of both limits."""
     alpha, levels = check_alpha(alpha), fit.settings.levels
     if len(levels) < 2:
-        raise ConfigError("r3d: a Gini coefficient needs at least two quantile levels, the fit has one")
+        raise ConfigError("r3d: a Gini coefficient needs at least two quantile levels, the fit has one. Fit with R3DSettings(q_grid=...)")
     found = []
     for name, curve in (("plus", fit.m_plus), ("minus", fit.m_minus)):
         value = float(gini(levels, curve[None, :])[0])
         if np.isnan(value):
-            raise DataError(f"the Gini coefficient needs a positive mean; that of the {name} side is {curve.mean():g}")
+            raise DataError(
+                f"the Gini coefficient needs a positive mean; that of the {name} side is {curve.mean():g}. It is of outcomes such as "
+                "incomes, counted from zero; for others compare average_effect() of the tails"
+            )
         found.append(value)
     n_q, joint, plus, minus = len(levels), fit.contributions.of_the_sides(fit.cov_type), fit.m_plus, fit.m_minus
     clamp = fit.settings.compat is not None

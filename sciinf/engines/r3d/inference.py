@@ -181,7 +181,7 @@ def inside(levels: FloatArray, low: float, high: float) -> NDArray[np.bool_]:
     if within.sum() < 2:
         raise ConfigError(
             f"r3d: the range [{low:g}, {high:g}] holds {int(within.sum())} of the fit's quantile levels, and needs at least 2 "
-            f"(the {len(levels)} levels run from {levels[0]:g} to {levels[-1]:g})"
+            f"(the {len(levels)} levels run from {levels[0]:g} to {levels[-1]:g}). Widen it, or fit with more: R3DSettings(q_grid=...)"
         )
     return np.asarray(within)
 

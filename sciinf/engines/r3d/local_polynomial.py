@@ -143,7 +143,7 @@ def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], inverse: FloatArr
         enough = f"h > {distances[p + 1]:.6g} would do" if len(distances) > p + 1 else f"the side has {len(distances)} units in all"
         raise DataError(
             f"too few units on the {side.name} side{where}: order p = {p} needs at least {p + 2} units with weight, got {count} "
-            f"at h = {h:.6g}; {enough}"
+            f"at h = {h:.6g}; {enough}. Raise h, or lower p"
         )
     places = np.unique(x[used])
     if len(places) <= p:

@@ -79,8 +79,9 @@ def effect(fit: R3DResults, band: Band | bool = True, averages: AverageEffects |
         for i, (low, high) in enumerate(averages.ranges):
             axis.plot([low, high], [averages.estimate[i]] * 2, color=COLOURS[1], lw=2.0, label="average" if i == 0 else None)
             axis.plot([0.5 * (low + high)] * 2, [averages.lower[i], averages.upper[i]], color=COLOURS[1], lw=1.0)
+    axis.set_title("Effect at the cutoff" + (" on compliers" if fit.denominator is not None else ""), fontsize=10)
     axis.set_xlabel("quantile level")
-    axis.set_ylabel("effect")
+    axis.set_ylabel("effect (outcome's unit)")
     _legend(axis)
     return figure
 
@@ -93,13 +94,16 @@ def sides(fit: R3DResults, ax: Axes | None = None) -> Figure:
         axis.plot(fit.q_grid, curve, color=colour, lw=1.6, label=name)
         axis.plot(fit.q_grid, raw, color=colour, ls="none", marker=".", ms=4)
     axis.set_xlabel("quantile level")
-    axis.set_ylabel("quantile at the cutoff")
+    axis.set_ylabel("quantile (outcome's unit)")
+    axis.set_title("Average quantiles on the two sides of the cutoff", fontsize=10)
     _legend(axis)
     return figure
 
 
 def bandwidth(fit: R3DResults, ax: Axes | None = None) -> Figure:
     """Squared bias, variance and their sum against the bandwidth; the chosen one, the pilot and the cap; h(q) below where it varies.
+
+    With ``coverage_rule=True`` the chosen one lies below the least sum on purpose.
 
     Raises
     ------
@@ -110,12 +114,14 @@ def bandwidth(fit: R3DResults, ax: Axes | None = None) -> Figure:
     if info.rule not in ("imse", "mse") or fit.settings.compat is not None:
         raise ConfigError(f"r3d: this picture needs a bandwidth chosen by 'imse' or 'mse', outside compat; the fit's is '{info.rule}'")
     figure, axis = _canvas(ax, 4.2 if len(info.h) == 1 else 6.4)
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     if ax is None and len(info.h) > 1:
         axis.remove()
-        axis, below = figure.subplots(2, 1, height_ratios=(2.0, 1.0))
+        axis, below = figure.subplots(2, 1, height_ratios=(2.0, 1.0), gridspec_kw={"hspace": 0.35})
         below.plot(fit.q_grid, info.h, color=COLOURS[0], marker=".")
         below.set_xlabel("quantile level")
-        below.set_ylabel("bandwidth")
+        below.set_ylabel("bandwidth h(q)")
     cells = cell_weights(fit.q_grid)
     low, high = 0.25 * float(info.h.min()), 1.5 * max(info.cap, float(info.h.max()))
     h = np.geomspace(low, high, _FINE)
@@ -129,12 +135,19 @@ def bandwidth(fit: R3DResults, ax: Axes | None = None) -> Figure:
         ("sum", bias + doubt + variance, COLOURS[0]),
     ):
         axis.loglog(h, curve, color=colour, lw=1.4, label=name)
-    for value in info.h:
-        axis.axvline(value, color=COLOURS[0], lw=0.8)
+    lowest, highest = float(info.h.min()), float(info.h.max())
+    chosen = f"chosen, {lowest:.3g}" + (f" to {highest:.3g}" if highest > lowest else "")
+    axis.axvspan(lowest, highest, color=COLOURS[0], alpha=_FILL, lw=0.0)
+    axis.axvline(lowest, color=COLOURS[0], lw=0.8, label=chosen)
+    axis.axvline(highest, color=COLOURS[0], lw=0.8)
     axis.axvline(info.pilot[0], color=GREY, lw=0.8, ls="--", label="pilot")
     axis.axvline(info.cap, color=GREY, lw=0.8, ls=":", label="cap")
-    axis.set_xlabel("bandwidth")
-    axis.set_ylabel("mean squared error, integrated over levels")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("bandwidth (unit of the running variable)")
+    axis.set_ylabel("error at the cutoff (outcome's unit squared)")
+    axis.set_title("Mean squared error averaged over levels", fontsize=10)
     _legend(axis)
     return figure
 
@@ -154,7 +167,7 @@ def shape_over_curve(engine: R3DEffectEngine, posterior: Posterior) -> Figure:
     axis.plot(q, levels[2], color=COLOURS[1], lw=1.4, label="shape")
     axis.errorbar(q, engine.curve, engine.curve_se, color=COLOURS[0], ls="none", marker="o", ms=4, label="estimated effect")
     axis.set_xlabel("quantile level")
-    axis.set_ylabel("effect")
+    axis.set_ylabel("effect (outcome's unit)")
     _legend(axis)
     return figure
 

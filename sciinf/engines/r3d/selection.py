@@ -57,7 +57,7 @@ def _of_treatment(model: R3D, bandwidth: Any, bandwidth_den: Any, given: FloatAr
     if bandwidth_den is not None:
         if np.ndim(bandwidth_den) != 0:
             raise ConfigError(f"R3D: bandwidth_den must be one number, got {shown(bandwidth_den)}")
-        return rules.fixed(_positive("bandwidth_den", bandwidth_den), 1)
+        return rules.fixed(_positive("bandwidth_den", bandwidth_den, "; leave it out for the outcome's rule or number"), 1)
     if given is None:
         return _chosen(model, "rot" if bandwidth == "rot" else "imse", model.treatment[:, None], regularise)
     if len(given) == 1:
@@ -80,20 +80,22 @@ def _given(bandwidth: Any, settings: R3DSettings) -> FloatArray | None:
         if bandwidth == "mse" and settings.method == "frechet":
             raise ConfigError("R3D: method 'frechet' takes one bandwidth for all levels, so not 'mse': take 'imse', 'rot' or a number")
         return None
-    values = _positive("bandwidth", bandwidth)
+    values = _positive("bandwidth", bandwidth, f" (or a rule: {', '.join(_RULES)})")
     if np.ndim(bandwidth) == 0:
         return values
     if settings.method == "frechet":
-        raise ConfigError(f"R3D: method 'frechet' takes one bandwidth for all levels, got {len(values)} numbers")
+        raise ConfigError(
+            f"R3D: method 'frechet' takes one bandwidth for all levels, got {len(values)} numbers: give one, or take method 'simple'"
+        )
     if len(values) != settings.n_q:
         raise ConfigError(f"R3D: bandwidth must be one number or one for each of the {settings.n_q} levels, got {len(values)}")
     return values
 
 
-def _positive(name: str, value: Any) -> FloatArray:
+def _positive(name: str, value: Any, otherwise: str) -> FloatArray:
     values = np.asarray(value)
     if values.dtype.kind not in "fiu" or values.ndim > 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
-        raise ConfigError(f"R3D: {name} must be positive and finite (or a rule: {', '.join(_RULES)}), got {shown(value)}")
+        raise ConfigError(f"R3D: {name} must be positive and finite, got {shown(value)}{otherwise}")
     return np.atleast_1d(values.astype(np.float64))
 
 

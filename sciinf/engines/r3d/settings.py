@@ -21,6 +21,7 @@ QuantileRule = Literal["type7", "inverted_cdf"]
 CovType = Literal["HC0", "HC2", "HC3", "CR0", "CR1"]
 
 _HIGHEST_ORDER = 5  # beyond it the fit at the edge is noise, and the design near singular
+_LEVELS = "Give shares in order and once each, such as (0.1, 0.5, 0.9)"
 _PERCENTILES = tuple(k / 100 for k in range(1, 100))
 
 
@@ -58,15 +59,15 @@ def checked_grid(values: Any) -> tuple[float, ...]:
     try:
         levels = tuple(float(value) for value in values)
     except (TypeError, ValueError):
-        raise ConfigError(f"r3d: q_grid must be numbers inside (0, 1), got {shown(values)}") from None
+        raise ConfigError(f"r3d: q_grid must be numbers inside (0, 1), got {shown(values)}. {_LEVELS}") from None
     if not levels:
-        raise ConfigError("r3d: q_grid needs at least one level, got none")
+        raise ConfigError(f"r3d: q_grid needs at least one level, got none. {_LEVELS}")
     outside = [level for level in levels if not (math.isfinite(level) and 0.0 < level < 1.0)]
     if outside:
-        raise ConfigError(f"r3d: q_grid must lie inside (0, 1), got {', '.join(f'{level:g}' for level in outside[:5])}")
+        raise ConfigError(f"r3d: q_grid must lie inside (0, 1), got {', '.join(f'{level:g}' for level in outside[:5])}. {_LEVELS}")
     for low, high in itertools.pairwise(levels):
         if not high > low:
-            raise ConfigError(f"r3d: q_grid must increase strictly, got {low:g} before {high:g}")
+            raise ConfigError(f"r3d: q_grid must increase strictly, got {low:g} before {high:g}. {_LEVELS}")
     return levels
 
 

@@ -142,6 +142,7 @@ def test_from_frame_does_not_mind_the_order_of_rows() -> None:
     assert_allclose(shuffled.bse, fit.bse, rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:few degrees of freedom")
 def test_from_frame_takes_pandas_frames() -> None:
     pandas = pytest.importorskip("pandas")
     observations, units = tables()
@@ -527,7 +528,7 @@ def test_mass_points_are_counted_within_the_bandwidth() -> None:
     with pytest.warns(R3DWarning) as told:
         made.fit(6.5)
     ends = ("7 distinct values among the 42 units of the plus", "6 distinct values among the 36 units of the minus")
-    assert [str(one.message) for one in told] == [f"the running variable has {end} side within the bandwidth" for end in ends]
+    assert [str(one.message).split(":")[0] for one in told] == [f"the running variable has {end} side within the bandwidth" for end in ends]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made.fit(30.0)
