@@ -203,7 +203,7 @@ def validate(
 
 @app.command()
 def template(
-    engine: Annotated[str, typer.Argument(metavar="ENGINE", help="An engine kind: cmb, echo, function, r3d.")],
+    engine: Annotated[str, typer.Argument(metavar="ENGINE", help="An engine kind: cmb, echo, function, pn, r3d.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write to a new file instead of standard output.")] = None,
 ) -> None:
     """Print a complete, commented config for an engine."""

@@ -200,7 +200,7 @@ class ExponentialFamilyLikelihood:
     def _rows(self, thetas: ArrayLike) -> FloatArray:
         values = np.array(thetas, dtype=np.float64, order="C")
         if values.ndim not in (1, 2) or values.shape[-1] != self.family.p:
-            raise ConfigError(f"pn: theta must be ({', '.join(self.parameters)}) of shape ({self.family.p},), got shape {values.shape}")
+            raise DataError(f"pn: theta must be ({', '.join(self.parameters)}) of shape ({self.family.p},), got shape {values.shape}")
         return values
 
     def natural(self, thetas: ArrayLike) -> FloatArray:
@@ -257,7 +257,7 @@ class ExponentialFamilyLikelihood:
 
     def fingerprint(self) -> str:
         """sha256 over family, data, settings that decide ln L, packed numbers with all draws, and kernel version."""
-        packed = () if self._packed is None else (self._packed.floats, self._packed.ints)
+        packed = (repr(self.family.support),) if self._packed is None else (self._packed.floats, self._packed.ints)
         place = (self._place.centre, self._place.root) if self._whitened else ()
         sums = (self.data.n, self.data.mean, self.data.log_base, self.data.data)
         return sha256_of("pn likelihood", kernels.KERNEL_VERSION, list(self.family.describe()), *sums, *packed, *place)

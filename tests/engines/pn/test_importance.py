@@ -377,40 +377,37 @@ def test_a_chain_of_spins_too_long_to_list() -> None:
 # ---------------------------------------------------------------- posteriors
 
 
-def agree(one: Any, other: Any, shift: float) -> None:
-    """Means within 4 combined standard errors, the draws' own displacement among them; spreads within a tenth."""
-    error = np.sqrt(one.std() ** 2 / one.ess + other.std() ** 2 / other.ess + (shift * one.std()) ** 2)
-    assert np.abs((one.mean() - other.mean()) / error).max() < 4.0
-    assert_allclose(one.std(), other.std(), rtol=0.1)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "theta", "n", "change"),
     [
         (ISING, ISING_THETA, 500, {}),
-        (families.PolynomialExponential(4, RealLine()), np.array([0.0, 1.0, 0.0, -0.25]), 1000, {"n_draws": 400_000}),
+        (families.PolynomialExponential(4, RealLine()), np.array([0.0, 1.0, 0.0, -0.25]), 1000, {"n_draws": 100_000}),
     ],
     ids=["ising", "quartic"],
 )
 @quiet
 def test_the_posterior_is_the_exact_one(family: Any, theta: Any, n: int, change: dict[str, Any]) -> None:
+    """The exact posterior by emcee, carried to the other by weights: no second chain's noise is between the two.
+
+    Whitened, a posterior standard deviation is about one, so the draws displace each mean by about ``mc_shift``; spreads stay to a tenth.
+    """
     fit = ExponentialFamilyModel(family, data_of(family, theta, n)).fit()
     exact = fit.to_engine(LikelihoodSettings(parametrise="whitened"))
     drawn = fit.to_engine(settings(parametrise="whitened", **change))
-    assert drawn.mixture is not None
-    posteriors = [
-        sciinf.sample(
-            sciinf.Problem(engine, engine.default_priors()), sciinf.Emcee(n_walkers=32, n_steps=1500, burn=300, start="optimum"), seed=3,
-            progress=False,
-        )
-        for engine in (exact, drawn)
-    ]  # fmt: skip
-    place = drawn.anchor
-    assert place is not None
+    problem = sciinf.Problem(exact, exact.default_priors())
+    chain = sciinf.sample(problem, sciinf.Emcee(n_walkers=32, n_steps=2000, burn=400, thin=20, start="optimum"), seed=3, progress=False)
+    gap = drawn.log_likelihood_many(chain.samples) - chain.log_likelihood
+    weights = np.exp(gap - gap.max())
+    weights /= weights.sum()
+    means = weights @ chain.samples
     shift = float(drawn.derived_many(np.zeros((1, family.p)))[0, 1])
     assert 0.0 < shift < 0.2
-    agree(posteriors[0], posteriors[1], shift)
+    spread = chain.std()
+    moved = (means - chain.mean()) / spread
+    noise = np.sqrt((weights**2) @ (chain.samples - means) ** 2) / spread  # of the weights themselves
+    assert np.abs(moved / np.hypot(shift, noise)).max() < 4.0
+    assert np.abs(moved).max() > 0.1 * shift  # they do displace it
+    assert_allclose(np.sqrt(weights @ (chain.samples - means) ** 2), spread, rtol=0.1)
 
 
 def test_placed_is_where_it_is_asked_for() -> None:

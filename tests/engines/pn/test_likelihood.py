@@ -195,7 +195,7 @@ def test_outside_the_domain_and_what_is_no_number() -> None:
     problem = sciinf.Problem(gamma, gamma.default_priors())
     assert problem.log_likelihood(np.array([1.0, 2.0])) == -math.inf
     assert problem.counts.minus_inf == 1
-    with pytest.raises(ConfigError, match=r"theta must be \(theta_1, theta_2\) of shape \(2,\), got shape \(3,\)"):
+    with pytest.raises(DataError, match=r"theta must be \(theta_1, theta_2\) of shape \(2,\), got shape \(3,\)"):
         gamma.log_likelihood(np.zeros(3))
 
 

@@ -112,7 +112,11 @@ def test_every_family(tmp_path: Path, name: str) -> None:
         ({"data": {"files": "x"}}, ConfigError, r"\[engine.data\] has an unknown key 'files': did you mean 'file'"),
         ({"fit": {"degre": 3}}, ConfigError, "unknown key 'degre': did you mean 'degree'"),
         ({"fit": {"n_draw": 3}}, ConfigError, "unknown key 'n_draw': did you mean 'n_draws'"),
-        ({"fit": {"family": "polynomial"}}, ConfigError, "'polynomial' is no family: did you mean 'polynomial_exponential'"),
+        (
+            {"fit": {"family": "polynomial_exponentail"}},
+            ConfigError,
+            "'polynomial_exponentail' is no family: did you mean 'polynomial_exponential'",
+        ),
         ({"fit": {"family": "gamma"}}, ConfigError, "of family 'gamma' has an unknown key 'degree'"),
         ({"fit": {"support": "realline"}}, ConfigError, "no support 'realline': did you mean 'real_line'"),
         ({"fit": {"support": "interval"}}, ConfigError, "support 'interval' needs low"),
