@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sciinf.core.errors import ConfigError, shown
+from sciinf.core.errors import ConfigError, DataError, shown
 from sciinf.engines.pn.closed import ClosedFamily
 from sciinf.engines.pn.family import ExponentialFamily
 from sciinf.engines.pn.moments import ModelMoments
@@ -18,6 +18,7 @@ __all__ = ["PolynomialExponential"]
 
 FloatArray = NDArray[np.float64]
 
+_CREEPS = 8  # steps in a row cut to a quarter or less
 _VANISHING = 1e-6  # of a polynomial's leading term at one standard deviation
 
 
@@ -93,10 +94,19 @@ class PolynomialExponential(ClosedFamily):
             theta[-1] -= 1e-3 * variance ** (-0.5 * self.p)
         return theta
 
-    def check_step(self, theta: FloatArray, information: FloatArray) -> None:
-        """The leading term must not vanish, where it alone keeps the density finite."""
+    def check_step(self, theta: FloatArray, information: FloatArray, cut: int) -> None:
+        """The leading term must not vanish, where it alone keeps the density finite, nor the search creep along where it nearly does.
+
+        There a second mode far out, of hardly any mass, carries the highest moments: steps are cut by the wall at which it takes over.
+        """
         if isinstance(self.support, Interval) or self.p == 1:
             return
+        if cut > _CREEPS:
+            raise DataError(
+                f"pn: PolynomialExponential of degree {self.p} has no maximum of the likelihood that is found inside the family: the "
+                f"search creeps along its edge, where the term of {(self.names or ())[-1]}, now {theta[-1]:.3g}, all but vanishes and a "
+                "far mode of hardly any mass makes up the highest moments. Take a lower degree, or a bounded support"
+            )
         spread = information[0, 0] ** (0.5 * self.p)
         if abs(theta[-1]) * spread < _VANISHING:
             raise self.missing(

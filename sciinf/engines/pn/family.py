@@ -25,6 +25,7 @@ FloatArray = NDArray[np.float64]
 
 _NEWTON, _GRADIENT = 100, 1e-10
 _HALVINGS = 60
+_CUT = 0.25
 
 
 def normalised_weights(n: int, weights: ArrayLike | None) -> FloatArray:
@@ -156,15 +157,17 @@ class ExponentialFamily:
         del theta
         return None
 
-    def check_step(self, theta: FloatArray, information: FloatArray) -> None:
+    def check_step(self, theta: FloatArray, information: FloatArray, cut: int) -> None:
         """Stop a search that runs to the edge of the natural domain, where the edge belongs to another family.
+
+        ``cut`` counts the last steps in a row that had to be shortened to a quarter or less.
 
         Raises
         ------
         DataError
             If it does: no maximum exists.
         """
-        del theta, information
+        del theta, information, cut
 
     def start(self, mean: FloatArray) -> FloatArray:
         """Where a search for theta begins."""
@@ -349,17 +352,18 @@ class ExponentialFamily:
         """
         target = finite_array("eta", np.asarray(eta), shape=(self.p,))
         theta, state = self._begun(target) if near is None else (near, self.state(near))
-        norm = math.inf
+        norm, cut = math.inf, 0
         for _ in range(_NEWTON):
             log_partition, mean, information = state
-            self.check_step(theta, information)
+            self.check_step(theta, information, cut)
             root = whitening_root(information, self.names or ())
             half = np.linalg.solve(root.T, mean - target)
             norm = float(np.sqrt(half @ half))
             if norm < _GRADIENT:
                 return theta
             value = log_partition - float(theta @ target)
-            theta, state = self._descended(theta, value, np.linalg.solve(root, half), norm, target)
+            theta, state, length = self._descended(theta, value, np.linalg.solve(root, half), norm, target)
+            cut = cut + 1 if length <= _CUT else 0
         raise ConvergenceError(
             f"pn: Newton's method has not found theta in {_NEWTON} iterations: gradient {norm:.2g}, theta {theta.tolist()}"
         )
@@ -384,8 +388,8 @@ class ExponentialFamily:
 
     def _descended(
         self, theta: FloatArray, value: float, step: FloatArray, norm: float, target: FloatArray
-    ) -> tuple[FloatArray, tuple[float, FloatArray, FloatArray]]:
-        """The step, halved until the value falls."""
+    ) -> tuple[FloatArray, tuple[float, FloatArray, FloatArray], float]:
+        """The step, halved until the value falls, and what is left of it."""
         length = 1.0
         for _ in range(_HALVINGS):
             trial = theta - length * step
@@ -397,7 +401,7 @@ class ExponentialFamily:
                     continue
                 found = state[0] - float(trial @ target)
                 if found <= value - 1e-4 * length * norm**2 or (norm < 1e-5 and found <= value + 1e-12 * (1.0 + abs(value))):
-                    return trial, state
+                    return trial, state, length
             length *= 0.5
         raise ConvergenceError(
             f"pn: Newton's method finds no descent: gradient {norm:.2g} at theta {theta.tolist()}. Is the mean of the statistics on the "

@@ -12,9 +12,20 @@ from numpy.testing import assert_allclose
 from scipy import special, stats
 
 from sciinf.core.errors import ConfigError, ConvergenceError, DataError, DataTypeError
-from sciinf.engines.pn import PNSettings, families, from_scipy, pn_criterion
+from sciinf.engines.pn import (
+    ExponentialFamily,
+    PNSettings,
+    TruthSample,
+    adapters,
+    families,
+    from_scipy,
+    pn_criterion,
+    risk_expansion,
+    verdict,
+)
 from sciinf.engines.pn.glm import GeneralisedDesign, NormalDesign
-from sciinf.engines.pn.risk import RiskExpansion
+from sciinf.engines.pn.moments import Contractions
+from sciinf.engines.pn.risk import RiskExpansion, expansion_of
 from sciinf.engines.pn.summary import FLAGS
 from sciinf.engines.pn.verdict import Threshold, judged
 from tests.engines.pn.conftest import TABLES
@@ -337,6 +348,9 @@ def test_fits_that_are_no_maximum() -> None:
         pn_criterion(sm.Poisson(y, x).fit(disp=0, maxiter=1))
     with pytest.raises(ConvergenceError, match="has not converged"):
         pn_criterion(sm.GLM(y, x, family=sm.families.Poisson()).fit(maxiter=1))
+    constrained = sm.GLM(y, x, family=sm.families.Poisson()).fit_constrained(([[0.0, 1.0]], [0.5]))
+    with pytest.raises(DataError, match="fitted under constraints, which this risk does not know: fit without them"):
+        pn_criterion(constrained)
     with pytest.raises(DataError, match="n = 4 rows, q = 2 columns"):
         pn_criterion(sm.OLS(y[:4], x[:4]).fit())
     twice = np.column_stack([x, x[:, 1]])
@@ -350,7 +364,7 @@ def test_wrong_calls() -> None:
         pn_criterion(families.Normal())
     with pytest.raises(ConfigError, match="leave data and weights out"):
         pn_criterion(sm.OLS(x, np.ones((30, 1))).fit(), x)
-    with pytest.raises(DataTypeError, match="must be an ExponentialFamily or a fitted"):
+    with pytest.raises(DataTypeError, match="must be an ExponentialFamily, a ParametricModel or a fitted"):
         pn_criterion("normal", x)
     with pytest.raises(ConfigError, match="robust must be True or False"):
         pn_criterion(families.Normal(), x, robust=1)  # type: ignore[arg-type]
@@ -365,21 +379,78 @@ def test_wrong_calls() -> None:
             PNSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_controls_that_must_fail() -> None:
-    """Each fault of the risk's formula moves it out of the tables' tolerance."""
-    row, found = ROWS["spector"], pn_criterion(fitted("spector"))
-    terms = found.risk_model
-    right = terms.b / 32.0
-    assert right == pytest.approx(row["b"], abs=5.1e-6)
-    dropped = (9.0 * terms.A1 + 9.0 * terms.A2 - 9.0 * terms.K4) / 24.0
-    flipped = (9.0 * terms.A1 - 10.0 * terms.A2 - 9.0 * terms.K4) / 24.0
-    for wrong in (dropped, flipped):
-        assert wrong != pytest.approx(row["b"], abs=1e-3)
-    x = sm.datasets.stackloss.load_pandas().data.to_numpy(dtype=float)
-    from sciinf.engines.pn.moments import GaussianMoments
+def spector_b() -> bool:
+    return pn_criterion(fitted("spector")).risk_model.b / 32.0 == pytest.approx(ROWS["spector"]["b"], abs=5.1e-6)
 
-    family = families.MultivariateNormal(4)
-    share = np.full(21, 1.0 / 21.0)
-    unbiased = GaussianMoments(x.mean(axis=0), np.cov(x.T)).contract(family.evaluate(x), share)
-    assert unbiased.trace != pytest.approx(TABLES["stackloss"]["row"]["trace"], rel=1e-3)
-    assert found.risk_sandwich.trace != pytest.approx(4.0, rel=1e-2)  # p in place of the sandwich
+
+def spector_b_sandwich() -> bool:
+    return pn_criterion(fitted("spector")).risk_sandwich.b / 32.0 == pytest.approx(ROWS["spector"]["b_sandwich"], abs=5.1e-7)
+
+
+def spector_trace() -> bool:
+    return pn_criterion(fitted("spector")).risk_sandwich.trace == pytest.approx(ROWS["spector"]["trace"], abs=5.1e-7)
+
+
+def stackloss_trace() -> bool:
+    x = sm.datasets.stackloss.load_pandas().data.to_numpy(dtype=float)
+    found = risk_expansion(families.MultivariateNormal(4), TruthSample(x))
+    return found.trace == pytest.approx(TABLES["stackloss"]["row"]["trace"], rel=1e-8)
+
+
+def normal_divergence() -> bool:
+    normal = families.Normal()
+    found = normal.kl(normal.natural(0.0, 1.0), normal.natural(0.3, 2.0))
+    return found == pytest.approx(np.log(2.0) + (1.0 + 0.09) / 8.0 - 0.5, rel=1e-12)
+
+
+def unreliable_uses_the_larger() -> bool:
+    terms = Contractions(2.0 * 304.8, 0.0, 544145.0 / 0.75, 0.0, 0.0)
+    found, _ = judged(expansion_of(np.zeros(1), terms, "closed", well_specified=True), 2000, Threshold(0.15, "pinsker", 0.18))
+    return found.ED_used == pytest.approx(0.28843625, abs=1e-8)
+
+
+def nine_in_place_of_ten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Contractions, "b", property(lambda c: -c.B / 3.0 + 3.0 * (c.A1 - c.K4) / 8.0 + (0.75 - 1.0 / 24.0) * c.A2))
+
+
+def divisor_less_one(patch: pytest.MonkeyPatch) -> None:
+    right = families.MultivariateNormal.fit_statistics
+
+    def wrong(self: Any, statistics: Any, share: Any, near: Any = None) -> Any:
+        usual = self.usual(right(self, statistics, share, near))
+        return self.natural(usual["mean"], usual["cov"] * len(share) / (len(share) - 1.0))
+
+    patch.setattr(families.MultivariateNormal, "fit_statistics", wrong)
+
+
+def no_sandwich(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(GeneralisedDesign, "sandwich", lambda self, kept=None: self.model())
+
+
+def third_cumulant_flipped(patch: pytest.MonkeyPatch) -> None:
+    right = adapters._bernoulli
+    patch.setattr(adapters, "_bernoulli", lambda mu: (right(mu)[0], -right(mu)[1], right(mu)[2]))
+
+
+def divergence_reversed(patch: pytest.MonkeyPatch) -> None:
+    right = ExponentialFamily.kl
+    patch.setattr(ExponentialFamily, "kl", lambda self, a, b: right(self, b, a))
+
+
+def first_order_where_unreliable(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(verdict, "max", lambda first, second: first, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        (spector_b, nine_in_place_of_ten), (stackloss_trace, divisor_less_one), (spector_trace, no_sandwich),
+        (spector_b_sandwich, third_cumulant_flipped), (normal_divergence, divergence_reversed),
+        (unreliable_uses_the_larger, first_order_where_unreliable),
+    ],
+)  # fmt: skip
+def test_controls_that_must_fail(check: Any, fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fault, put into the code, is seen by a check that the code as it is passes."""
+    assert check()
+    fault(monkeypatch)
+    assert not check()

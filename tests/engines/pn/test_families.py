@@ -258,6 +258,17 @@ def test_heavy_tails_leave_the_polynomials() -> None:
         families.PolynomialExponential(4, RealLine()).fit(x)
 
 
+def test_a_search_along_the_edge_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sextic of Laplace data: a far mode of hardly any mass; the search is stopped, its edge named, long before 100 steps."""
+    x = np.random.default_rng(3).laplace(size=100)
+    family, seen = families.PolynomialExponential(6, RealLine()), []
+    right = families.PolynomialExponential.state
+    monkeypatch.setattr(families.PolynomialExponential, "state", lambda self, theta: seen.append(theta) or right(self, theta))
+    with pytest.raises(DataError, match=r"creeps along its edge, where the term of x\^6.* all but vanishes"):
+        family.fit(x)
+    assert len(seen) < 150  # evaluations; 100 steps made more than 400
+
+
 def test_collinear_statistics_are_named() -> None:
     @numba.njit
     def twice(x: np.ndarray, out: np.ndarray) -> None:
