@@ -60,6 +60,7 @@ bench:  ## speed beside the peers, in an environment of their own (an hour or tw
 	.venv-bench/bin/python validation/benchmarks/cmb.py --json validation/results/benchmark-cmb.json
 	.venv-bench/bin/python validation/benchmarks/echo.py --end-to-end 1000 --json validation/results/benchmark-echo.json
 	.venv-bench/bin/python validation/benchmarks/r3d.py --json validation/results/benchmark-r3d.json
+	.venv-bench/bin/python validation/benchmarks/pn.py --json validation/results/benchmark-pn.json
 	.venv-bench/bin/python validation/benchmarks/samplers.py
 
 clean:  ## remove what the targets above made

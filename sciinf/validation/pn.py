@@ -298,7 +298,7 @@ def run(tier: Tier, *, workers: int = 1, progress: bool = True, directory: Path 
         If there is no such tier.
     """
     scale = {"quick": QUICK, "full": FULL, "long": LONG}[check_tier(tier)]
-    with Recorder("pn", tier, progress, directory) as record, _workers(workers) as found:
+    with Recorder("pn", tier, progress, directory, _SEED) as record, _workers(workers) as found:
         suite = _Suite(scale, record, found)
         for part in _PARTS:
             getattr(suite, part)()

@@ -232,8 +232,8 @@ def growth(rounds: int) -> Iterator[Row]:
     yield Row("A2 by entries, exponent in p", "p = 20 to 160", slope, (2.5, 3.2), "exponent", found[-1], found[0])
     gamma, quartic = families.Gamma(), families.PolynomialExponential(4, RealLine())
     kinds: list[tuple[str, Any, Any, int]] = [
-        ("closed", gamma, gamma.natural(2.0, 1.5), 20_000),
-        ("quadrature", quartic, np.array([0.0, 1.0, 0.0, -0.25]), 400),
+        ("closed", gamma, gamma.natural(2.0, 1.5), 200_000),
+        ("quadrature", quartic, np.array([0.0, 1.0, 0.0, -0.25]), 4000),
         ("listed", None, None, 40_000),
     ]
     for name, family, theta, batch in kinds:

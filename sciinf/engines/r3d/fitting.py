@@ -35,7 +35,7 @@ _FEW_PLACES = 20
 _TIED_UNITS = 0.5
 _FEWEST_FREE = 20.0
 """Effective degrees of freedom below which normal 95 % intervals by CR1 cover less than about 93 %: one value per unit, clusters of ten,
-2,000 data sets each: nu = 2.8: 67, 5.3: 83, 7.7: 86, 12.9: 92, 21: 93.1, 40: 93.8 where a cluster's units are neighbours; 6.4: 87, 10: 91,
+2,000 data sets each: nu = 2.8: 56, 5.3: 83, 7.7: 86, 12.9: 92, 21: 93.1, 40: 93.8 where a cluster's units are neighbours; 6.4: 87, 10: 91,
 19: 92, 37: 93.5 where they are spread over a side. The suite's "few clusters" repeats it."""
 
 
