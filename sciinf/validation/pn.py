@@ -15,9 +15,10 @@ import numpy as np
 from sciinf.calibration import sbc
 from sciinf.calibration.injections import Campaign, campaign
 from sciinf.core.problem import Problem
-from sciinf.samplers.pools import Workers, stream
+from sciinf.samplers.pools import Workers
 from sciinf.samplers.sample import sample
 from sciinf.samplers.settings import Emcee
+from sciinf.samplers.streams import stream
 from sciinf.validation import pn_controls as controls
 from sciinf.validation import pn_engine as engine
 from sciinf.validation import pn_figures as figures
