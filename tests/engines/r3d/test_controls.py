@@ -15,7 +15,7 @@ from scipy import integrate
 from sciinf.engines.r3d import R3D, R3DEffectEngine, R3DResults, R3DSettings, bandwidth, compat, fitting
 from sciinf.engines.r3d.draws import Drawing
 from sciinf.engines.r3d.simulate import dgp1
-from sciinf.validation.r3d_checks import window
+from sciinf.validation.rates import window
 
 DECILES = tuple(k / 10 for k in range(1, 10))
 Sets = Callable[[str], Any]
