@@ -81,21 +81,21 @@ def _factorise(powers, root, q, r, inverse):
 
 
 @kernel(
-    numba.types.Tuple((INTS, *(VECTOR,) * 4, *(MATRIX,) * 3, numba.float64, numba.int64))(VECTOR, numba.float64, numba.int64, numba.int64),
+    numba.types.Tuple((INTS, MATRIX, MATRIX, numba.float64, numba.int64))(VECTOR, numba.float64, numba.int64, numba.int64),
     reassociate=True,
 )
 def local_design(x, h, p, code):
     """What an order-p fit over the units with abs x <= h does to any outcome.
 
-    Returns the places of those units; k = K(u), the weights of the first and of the last coefficient, and leverages, (n,) each; powers R
-    of u = x / h, and sqrt(k) Q of the QR of ``diag(sqrt k) R``, (p + 1, n) each; the inverse of the triangular factor,
-    (p + 1, p + 1), not finite where the design is singular to the bit; a number that its condition does not exceed; and how many k are
-    positive. The coefficients are ``inverse @ (sqrt(k) Q @ outcomes)``.
+    Returns the places of those units; a table (2 p + 6, n) whose rows are k = K(u), the weights of the first and of the last coefficient,
+    leverages, p + 1 powers R of u = x / h, and the p + 1 of sqrt(k) Q of the QR of ``diag(sqrt k) R`` (one array: each that Python gets
+    costs it a microsecond); the inverse of the triangular factor, (p + 1, p + 1), not finite where the design is singular to the bit; a
+    number that its condition does not exceed; and how many k are positive. The coefficients are ``inverse @ (sqrt(k) Q @ outcomes)``.
     """
     active, u = _within(x, h)
     n, n_used = u.size, 0
-    k, root = np.empty(n), np.empty(n)
-    powers, q = np.empty((p + 1, n)), np.empty((p + 1, n))
+    table, root = np.empty((2 * p + 6, n)), np.empty(n)
+    k, weights, top, leverage, powers, q = table[0], table[1], table[2], table[3], table[4 : p + 5], table[p + 5 :]
     for i in range(n):
         k[i] = _kernel_value(u[i], code)
         root[i] = math.sqrt(k[i])
@@ -106,7 +106,7 @@ def local_design(x, h, p, code):
             powers[j, i] = powers[j - 1, i] * u[i]
     r, inverse = np.zeros((p + 1, p + 1)), np.zeros((p + 1, p + 1))
     _factorise(powers, root, q, r, inverse)
-    weights, top, leverage = np.zeros(n), np.empty(n), np.zeros(n)
+    weights[:], leverage[:] = 0.0, 0.0
     for j in range(p + 1):
         for i in range(n):
             leverage[i] += q[j, i] * q[j, i]
@@ -115,14 +115,15 @@ def local_design(x, h, p, code):
     for i in range(n):
         top[i] = q[p, i] * inverse[p, p]
     bound = math.sqrt(np.sum(r * r) * np.sum(inverse * inverse))  # Frobenius norms
-    return active, k, weights, top, leverage, powers, q, inverse, bound, n_used
+    return active, table, inverse, bound, n_used
 
 
-@kernel(numba.types.Tuple((VECTOR,) * 4)(MATRIX, MATRIX, VECTOR, VECTOR), reassociate=True)
+@kernel(MATRIX(MATRIX, MATRIX, VECTOR, VECTOR), reassociate=True)
 def residual_sums(residuals, fitted, k, top):
-    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient; largest abs e and abs fit: (m,) each."""
+    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient; largest abs e and abs fit: (4, m)."""
     n, m = residuals.shape
-    spread, noise, largest, size = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
+    sums = np.zeros((4, m))
+    spread, noise, largest, size = sums[0], sums[1], sums[2], sums[3]
     for i in range(n):
         w = top[i] * top[i]
         for c in range(m):
@@ -131,7 +132,7 @@ def residual_sums(residuals, fitted, k, top):
             noise[c] += w * square
             largest[c] = max(largest[c], abs(residuals[i, c]))
             size[c] = max(size[c], abs(fitted[i, c]))
-    return spread, noise, largest, size
+    return sums
 
 
 @kernel(numba.int64(VECTOR, INTS, numba.int64))

@@ -125,13 +125,13 @@ class _Fit(NamedTuple):
 
 def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> _Fit:
     """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
-    design = local_kernels.local_design(side.x, h, p, local_kernels.KERNELS[kernel])
-    active, k, weights, top_weights, leverage, powers, q, inverse, bound, n_used = design
+    active, table, inverse, bound, n_used = local_kernels.local_design(side.x, h, p, local_kernels.KERNELS[kernel])
+    k, weights, top_weights, leverage = table[:4]
     if n_used < p + 2 or not bound <= _WORST_CONDITION:
         _check(side, side.x[active], k > 0.0, inverse, h, where)
-    inner = outcomes[side.rows[active]]
-    coefficients = inverse @ (q @ inner)
-    fitted = powers.T @ coefficients
+    inner = outcomes.take(side.rows.take(active), axis=0)
+    coefficients = inverse @ (table[p + 5 :] @ inner)
+    fitted = table[4 : p + 5].T @ coefficients
     return _Fit(active, coefficients, k, weights, leverage, inner - fitted, fitted, top_weights)
 
 
