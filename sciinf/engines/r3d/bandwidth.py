@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sciinf.core.errors import DataError
 from sciinf.engines.r3d.constants import boundary_constants
-from sciinf.engines.r3d.local_kernels import residual_sums
-from sciinf.engines.r3d.local_polynomial import Side, fit_side, kernel_weights
+from sciinf.engines.r3d.local_kernels import curvature_sums
+from sciinf.engines.r3d.local_polynomial import Side, design_of, kernel_weights
 
 __all__ = ["BandwidthInfo", "Binding", "coverage_factor", "optimum", "pilot", "plug_in", "rule_of_thumb", "scale"]
 
@@ -122,15 +122,14 @@ class Curvature(NamedTuple):
 
 def curvature(side: Side, outcomes: FloatArray, h: float, s: int, kernel: str) -> Curvature:
     """Local polynomial of order s + 1 at the bandwidth ``h``."""
-    fit = fit_side(side, outcomes, np.array([h]), s + 1, kernel)
-    squares, noise, largest, size = residual_sums(fit.residuals, fit.fitted, fit.kernel.ravel(), fit.top_weights.ravel())
-    top = fit.coefficients[s + 1]
+    active, table, inverse = design_of(side, h, s + 1, kernel)
+    top, squares, noise, largest, size = curvature_sums(table, inverse, side.rows, active, outcomes).T
     exact = largest <= _ROUNDING * size
     if exact.any():
         straight = exact & (np.abs(top) <= _STRAIGHT * size)
         squares[exact], noise[exact], top[straight] = 0.0, 0.0, 0.0
     scale = h ** (s + 1)
-    return Curvature(top / scale, squares, float(fit.kernel.sum()), noise / scale**2)
+    return Curvature(top / scale, squares, float(table[0].sum()), noise / scale**2)
 
 
 def pilot(side: Side, outcomes: FloatArray, s: int) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""Compiled loops of a one-sided local polynomial: kernel weights, and the weighted design in factors."""
+"""Compiled loops of a one-sided local polynomial: kernel weights, the weighted design in factors, and what a fit leaves over."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 
 from sciinf.numerics.jit import INTS, MATRIX, VECTOR, inline_kernel, kernel
 
-__all__ = ["KERNELS", "count_places", "kernel_values", "local_design", "residual_sums"]
+__all__ = ["KERNELS", "count_places", "curvature_sums", "kernel_values", "local_design"]
 
 KERNELS = {"triangular": 0, "epanechnikov": 1, "uniform": 2}
 """How the loops call each kernel."""
+
+_TOGETHER = 8
 
 
 @inline_kernel
@@ -118,20 +120,53 @@ def local_design(x, h, p, code):
     return active, table, inverse, bound, n_used
 
 
-@kernel(MATRIX(MATRIX, MATRIX, VECTOR, VECTOR), reassociate=True)
-def residual_sums(residuals, fitted, k, top):
-    """Sums over the units of k e^2 and of (w e)^2, w the weights of the last coefficient; largest abs e and abs fit: (4, m)."""
-    n, m = residuals.shape
-    sums = np.zeros((4, m))
-    spread, noise, largest, size = sums[0], sums[1], sums[2], sums[3]
-    for i in range(n):
-        w = top[i] * top[i]
-        for c in range(m):
-            square = residuals[i, c] * residuals[i, c]
-            spread[c] += k[i] * square
-            noise[c] += w * square
-            largest[c] = max(largest[c], abs(residuals[i, c]))
-            size[c] = max(size[c], abs(fitted[i, c]))
+@inline_kernel
+def _column(table, inverse, y, products, fitted, sums):
+    """`curvature_sums` of one column ``y`` (n,)."""
+    order, k, top = inverse.shape[0], table[0], table[2]
+    for j in range(order):
+        q, total = table[4 + order + j], 0.0
+        for i in range(y.size):
+            total += q[i] * y[i]
+        products[j] = total
+    fitted[:] = 0.0
+    coefficient = 0.0
+    for j in range(order):
+        powers, coefficient = table[4 + j], 0.0
+        for m in range(j, order):
+            coefficient += inverse[j, m] * products[m]
+        for i in range(y.size):
+            fitted[i] += coefficient * powers[i]
+    spread, noise = 0.0, 0.0
+    for i in range(y.size):
+        y[i] -= fitted[i]
+        square = y[i] * y[i]
+        spread += k[i] * square
+        noise += top[i] * top[i] * square
+    largest, size = 0.0, 0.0
+    for i in range(y.size):
+        largest, size = max(largest, abs(y[i])), max(size, abs(fitted[i]))
+    sums[0], sums[1], sums[2], sums[3], sums[4] = coefficient, spread, noise, largest, size
+
+
+@kernel(MATRIX(MATRIX, MATRIX, INTS, INTS, MATRIX), reassociate=True)
+def curvature_sums(table, inverse, rows, active, outcomes):
+    """What an order-p fit by the design of `local_design` tells of the columns of ``outcomes[rows[active]]``, (m, 5).
+
+    The last coefficient, in powers of u = x / h; sums over the units of k e^2 and of (w e)^2, w the weights of that coefficient; largest
+    abs e and abs fit. Columns are read some at a time, as many as a line of the cache holds.
+    """
+    n, m = active.size, outcomes.shape[1]
+    sums, part = np.empty((m, 5)), np.empty((min(m, _TOGETHER), n))
+    products, fitted = np.empty(inverse.shape[0]), np.empty(n)
+    for start in range(0, m, _TOGETHER):
+        width = min(_TOGETHER, m - start)
+        for i in range(n):
+            row = rows[active[i]]
+            for c in range(width):
+                part[c, i] = outcomes[row, start + c]
+        for c in range(width):
+            _column(table, inverse, part[c], products, fitted, sums[start + c])
     return sums
 
 

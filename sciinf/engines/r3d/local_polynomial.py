@@ -15,7 +15,7 @@ from sciinf.core.errors import DataError
 from sciinf.engines.r3d import local_kernels
 from sciinf.engines.r3d.columns import listed
 
-__all__ = ["Side", "SideFit", "fit_side", "kernel_weights", "side_of"]
+__all__ = ["Side", "SideFit", "design_of", "fit_side", "kernel_weights", "side_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -81,8 +81,6 @@ class SideFit:
         Outcome less fit, 0 where not active.
     fitted : (n_active, m) float64 array
         The fit at each unit.
-    top_weights : (n_active, k) float64 array
-        As ``weights``, for the highest coefficient.
     """
 
     side: Side
@@ -93,7 +91,6 @@ class SideFit:
     leverage: FloatArray
     residuals: FloatArray
     fitted: FloatArray
-    top_weights: FloatArray
 
     @cached_property
     def rows(self) -> IntArray:
@@ -120,19 +117,38 @@ class _Fit(NamedTuple):
     leverage: FloatArray
     residuals: FloatArray
     fitted: FloatArray
-    top_weights: FloatArray
+
+
+class LocalDesign(NamedTuple):
+    """What an order-p fit over the units within one bandwidth does to any outcome: the first three of `local_kernels.local_design`."""
+
+    active: IntArray
+    table: FloatArray
+    inverse: FloatArray
+
+
+def design_of(side: Side, h: float, p: int, kernel: str, where: str = "") -> LocalDesign:
+    """Weights and factors over the units of the side with abs(x) <= h.
+
+    Raises
+    ------
+    DataError
+        As `fit_side`; ``where`` goes into the message.
+    """
+    active, table, inverse, bound, n_used = local_kernels.local_design(side.x, h, p, local_kernels.KERNELS[kernel])
+    if n_used < p + 2 or not bound <= _WORST_CONDITION:
+        _check(side, side.x[active], table[0] > 0.0, inverse, h, where)
+    return LocalDesign(active, table, inverse)
 
 
 def _one(side: Side, outcomes: FloatArray, h: float, p: int, kernel: str, where: str) -> _Fit:
     """Order-p fit at one bandwidth over the units of the side with abs(x) <= h."""
-    active, table, inverse, bound, n_used = local_kernels.local_design(side.x, h, p, local_kernels.KERNELS[kernel])
-    k, weights, top_weights, leverage = table[:4]
-    if n_used < p + 2 or not bound <= _WORST_CONDITION:
-        _check(side, side.x[active], k > 0.0, inverse, h, where)
+    active, table, inverse = design_of(side, h, p, kernel, where)
+    k, weights, _, leverage = table[:4]
     inner = outcomes.take(side.rows.take(active), axis=0)
     coefficients = inverse @ (table[p + 5 :] @ inner)
     fitted = table[4 : p + 5].T @ coefficients
-    return _Fit(active, coefficients, k, weights, leverage, inner - fitted, fitted, top_weights)
+    return _Fit(active, coefficients, k, weights, leverage, inner - fitted, fitted)
 
 
 def _check(side: Side, x: FloatArray, used: NDArray[np.bool_], inverse: FloatArray, h: float, where: str) -> None:
@@ -190,13 +206,13 @@ def fit_side(side: Side, outcomes: FloatArray, h: FloatArray, p: int, kernel: st
     """
     if len(h) == 1:
         one = _one(side, outcomes, float(h[0]), p, kernel, "")
-        k, weights, leverage, top = (array[:, None] for array in (one.kernel, one.weights, one.leverage, one.top_weights))
-        return SideFit(side, one.active, one.coefficients, k, weights, leverage, one.residuals, one.fitted, top)
+        k, weights, leverage = (array[:, None] for array in (one.kernel, one.weights, one.leverage))
+        return SideFit(side, one.active, one.coefficients, k, weights, leverage, one.residuals, one.fitted)
     m = outcomes.shape[1]
     active = np.flatnonzero(np.abs(side.x) / h.max() <= 1.0)
     place = np.full(len(side.x), -1)
     place[active] = np.arange(len(active))
-    arrays = {name: np.zeros((len(active), m)) for name in ("kernel", "weights", "leverage", "residuals", "fitted", "top_weights")}
+    arrays = {name: np.zeros((len(active), m)) for name in ("kernel", "weights", "leverage", "residuals", "fitted")}
     coefficients = np.empty((p + 1, m))
     for value in np.unique(h):
         columns = np.flatnonzero(h == value)

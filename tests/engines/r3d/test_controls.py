@@ -14,6 +14,7 @@ from scipy import integrate
 
 from sciinf.engines.r3d import R3D, R3DEffectEngine, R3DResults, R3DSettings, bandwidth, compat, fitting
 from sciinf.engines.r3d.draws import Drawing
+from sciinf.engines.r3d.local_polynomial import fit_side
 from sciinf.engines.r3d.simulate import dgp1
 from sciinf.validation.rates import window
 
@@ -93,16 +94,16 @@ def test_one_side_not_projected(reference_set: Sets, monkeypatch: pytest.MonkeyP
 def test_an_order_s_coefficient_for_the_bias(reference_set: Sets, anchors: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     row = anchors["bandwidth"]["rows"][0]
     model = reference_set("sharpA").model(R3DSettings(q_grid=DECILES))
-    right = bandwidth.fit_side
+    right = bandwidth.curvature
 
-    def lower(side: Any, outcomes: Any, h: Any, p: int, kernel: str) -> Any:
-        found = right(side, outcomes, h, p, kernel)
-        if kernel != "uniform":  # the second stage
-            found.coefficients[p] = found.coefficients[p - 1]
-        return found
+    def lower(side: Any, outcomes: Any, h: float, s: int, kernel: str) -> Any:
+        found = right(side, outcomes, h, s, kernel)
+        if kernel == "uniform":  # the first stage
+            return found
+        return found._replace(coefficient=fit_side(side, outcomes, np.array([h]), s + 1, kernel).coefficients[s] / h ** (s + 1))
 
     assert abs(model.select_bandwidth().h[0] / row["h"] - 1.0) < 1e-9
-    monkeypatch.setattr(bandwidth, "fit_side", lower)
+    monkeypatch.setattr(bandwidth, "curvature", lower)
     assert abs(model.select_bandwidth().h[0] / row["h"] - 1.0) > 1e-3
 
 

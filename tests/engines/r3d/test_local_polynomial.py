@@ -11,7 +11,8 @@ from scipy import integrate
 
 from sciinf.core.errors import DataError
 from sciinf.engines.r3d.constants import boundary_constants
-from sciinf.engines.r3d.local_polynomial import fit_side, kernel_weights, side_of
+from sciinf.engines.r3d.local_kernels import curvature_sums
+from sciinf.engines.r3d.local_polynomial import design_of, fit_side, kernel_weights, side_of
 from sciinf.engines.r3d.projection import cell_weights, count_moved, project
 
 KERNELS = ("triangular", "epanechnikov", "uniform")
@@ -59,7 +60,7 @@ def test_weights_reproduce_polynomials(kernel: str, p: int, h: float, sign: int)
     assert abs(s.sum() - 1.0) < 1e-10
     for j in range(1, p + 1):
         assert abs(s @ u**j) < 1e-10
-    top = fit.top_weights[:, 0]
+    top = design_of(side, h, p, kernel).table[2]
     assert_allclose([top @ u**j for j in range(p + 1)], np.eye(p + 1)[p], atol=1e-8)
     assert_allclose(fit.leverage.sum(), p + 1, rtol=1e-10)
     if p > 0:
@@ -82,6 +83,19 @@ def test_equals_the_normal_equations(kernel: str, p: int) -> None:
     assert_allclose(fit.weights[:, 0] @ y[fit.rows], fit.intercept, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("m", [1, 7, 8, 19])
+@pytest.mark.parametrize("p", [0, 1, 3])
+def test_sums_of_the_curvature_equal_those_of_the_fit(m: int, p: int) -> None:
+    side, y = side_of(X, -1), np.random.default_rng(4).normal(size=(400, m))
+    active, table, inverse = design_of(side, 0.7, p, "epanechnikov")
+    fit = fit_side(side, y, np.array([0.7]), p, "epanechnikov")
+    e = fit.residuals
+    expected = [
+        fit.coefficients[p], fit.kernel[:, 0] @ e**2, table[2] ** 2 @ e**2, np.abs(e).max(axis=0), np.abs(fit.fitted).max(axis=0),
+    ]  # fmt: skip
+    assert_allclose(curvature_sums(table, inverse, side.rows, active, y).T, expected, rtol=1e-11)
+
+
 def test_a_bandwidth_per_column_is_each_column_by_itself() -> None:
     side, y = side_of(X, -1), np.random.default_rng(3).normal(size=(400, 3))
     h = np.array([0.4, 0.7, 0.4])
@@ -90,7 +104,7 @@ def test_a_bandwidth_per_column_is_each_column_by_itself() -> None:
         alone = fit_side(side, y[:, [j]], h[[j]], 2, "triangular")
         place = np.searchsorted(together.active, alone.active)
         assert_allclose(together.coefficients[:, j], alone.coefficients[:, 0], rtol=1e-12)
-        for name in ("weights", "leverage", "residuals", "fitted", "kernel", "top_weights"):
+        for name in ("weights", "leverage", "residuals", "fitted", "kernel"):
             column = getattr(together, name)[:, j]
             assert_allclose(column[place], getattr(alone, name)[:, 0], rtol=1e-12, atol=1e-14)
             assert np.count_nonzero(np.delete(column, place)) == 0
